@@ -1,0 +1,72 @@
+#define _GNU_SOURCE
+#include "include/CLinux.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DESCRIPTORS_MAX 253
+
+int karri_enter_network_namespace(int fd) { return setns(fd, CLONE_NEWNET); }
+
+int karri_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+ssize_t karri_send_descriptors(int socket, const void *bytes, size_t count, const int *fds, size_t fd_count) {
+    if (fd_count > DESCRIPTORS_MAX) { errno = EINVAL; return -1; }
+    char control[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+    memset(control, 0, sizeof control);
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd_count > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+        memcpy(CMSG_DATA(header), fds, sizeof(int) * fd_count);
+    }
+    ssize_t sent;
+    do { sent = sendmsg(socket, &message, MSG_NOSIGNAL); } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+ssize_t karri_receive_descriptors(int socket, void *bytes, size_t room, int *fds, size_t *fd_count) {
+    char control[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+    struct iovec part = {.iov_base = bytes, .iov_len = room};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t received;
+    do { received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC); } while (received < 0 && errno == EINTR);
+    size_t kept = 0;
+    int overflow = received >= 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+    if (received >= 0) {
+        for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+            if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+            size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < count; i++) {
+                int fd;
+                memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+                if (kept < *fd_count) fds[kept++] = fd;
+                else { close(fd); overflow = 1; }
+            }
+        }
+    }
+    if (overflow) {
+        for (size_t i = 0; i < kept; i++) close(fds[i]);
+        *fd_count = 0;
+        errno = EMSGSIZE;
+        return -1;
+    }
+    *fd_count = kept;
+    return received;
+}
+
+long karri_peer_uid(int socket) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return -1;
+    return (long)credentials.uid;
+}

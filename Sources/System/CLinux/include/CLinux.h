@@ -1,0 +1,25 @@
+// Calls of Linux that Swift cannot import: variadic functions, macros, and control messages.
+// Each is a thin wrapper that returns what the call returns, with errno set.
+#ifndef KARRI_CLINUX_H
+#define KARRI_CLINUX_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/// Enters the network namespace behind `fd` (setns(2), CLONE_NEWNET) on the calling thread.
+int karri_enter_network_namespace(int fd);
+
+/// Makes the calling process adopt orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER).
+int karri_become_subreaper(void);
+
+/// Sends `count` bytes (at least one) and `fd_count` (at most 253) descriptors over a Unix socket.
+ssize_t karri_send_descriptors(int socket, const void *bytes, size_t count, const int *fds, size_t fd_count);
+
+/// Receives bytes and descriptors; `*fd_count` holds the room on entry and the number on return.
+/// Descriptors are close-on-exec. A message whose descriptors were cut off fails with EMSGSIZE.
+ssize_t karri_receive_descriptors(int socket, void *bytes, size_t room, int *fds, size_t *fd_count);
+
+/// The uid of the process at the other end of a Unix socket (SO_PEERCRED), or -1.
+long karri_peer_uid(int socket);
+
+#endif

@@ -1,0 +1,20 @@
+import Model
+import Platform
+import Testing
+
+@Suite struct CommandTests {
+    @Test func outputAndInput() async throws {
+        #expect(try await Command.run("cat", [], input: "hello") == "hello")
+    }
+
+    @Test func argumentsAreNotAShellsLine() async throws {
+        #expect(try await Command.run("echo", ["$HOME; ls"]) == "$HOME; ls\n")
+    }
+
+    @Test func failureCarriesTheLastWords() async throws {
+        let fault = await #expect(throws: Fault.self) { try await Command.run("sh", ["-c", "echo nope >&2; exit 3"]) }
+        #expect(fault?.code == .driver)
+        #expect(fault?.cause?.contains("status 3: nope") == true)
+        await #expect(throws: Fault.self) { try await Command.run("no-such-program", []) }
+    }
+}
