@@ -1,0 +1,45 @@
+//  The contracts' messages under the names that the rest of the house uses.
+
+public typealias ClusterFabric = Karri_Fabric_ClusterFabric
+public typealias FromOwner = Karri_Fabric_FromOwner
+public typealias ToOwner = Karri_Fabric_ToOwner
+public typealias Hello = Karri_Fabric_Hello
+public typealias Welcome = Karri_Fabric_Welcome
+public typealias DocumentUpdate = Karri_Fabric_DocumentUpdate
+public typealias Change = Karri_Fabric_Change
+public typealias Applied = Karri_Fabric_Applied
+public typealias Reports = Karri_Fabric_Reports
+public typealias Report = Karri_Fabric_Report
+public typealias Question = Karri_Fabric_Question
+public typealias Answer = Karri_Fabric_Answer
+
+public typealias MachineEntry = Karri_Fabric_MachineEntry
+public typealias MachineDisk = Karri_Fabric_MachineDisk
+public typealias MachinePort = Karri_Fabric_MachinePort
+public typealias DiskEntry = Karri_Fabric_DiskEntry
+public typealias ImageEntry = Karri_Fabric_ImageEntry
+public typealias DomainEntry = Karri_Fabric_DomainEntry
+public typealias SubnetEntry = Karri_Fabric_SubnetEntry
+public typealias PortEntry = Karri_Fabric_PortEntry
+public typealias GroupEntry = Karri_Fabric_GroupEntry
+public typealias RuleEntry = Karri_Fabric_RuleEntry
+public typealias GuestEntry = Karri_Fabric_GuestEntry
+public typealias HostEntry = Karri_Fabric_HostEntry
+
+public typealias Administration = Karri_Fabric_Administration
+
+/// The sections of a host's document.
+public enum Section {
+    public static let machines = "machines"
+    public static let disks = "disks"
+    public static let images = "images"
+    public static let edge = "edge"
+
+    /// The section of one routing domain; `domain` is the id's 16 hex digits.
+    public static func domain(_ domain: String) -> String { "domain/\(domain)" }
+
+    /// The routing domain's hex id, if `section` is one.
+    public static func domain(of section: String) -> String? {
+        section.hasPrefix("domain/") ? String(section.dropFirst("domain/".count)) : nil
+    }
+}

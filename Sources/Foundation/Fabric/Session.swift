@@ -1,0 +1,86 @@
+//  A session between an owner and its cluster controller over gRPC: on a Unix socket on one
+//  machine, the same calls over mutual TLS between machines.
+
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import Model
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// What the cluster controller does with a session.
+public protocol SessionHandler: Sendable {
+    /// Serves one owner until the stream ends or this returns. `send` waits while the owner is slow.
+    func serve(
+        _ messages: RPCAsyncSequence<FromOwner, any Error>, send: @escaping @Sendable (ToOwner) async throws -> Void
+    ) async throws
+}
+
+/// Listens on a Unix socket for owners, or for the command line.
+public struct FabricServer: Sendable {
+    private let server: GRPCServer<HTTP2ServerTransport.Posix>
+    private let path: String
+
+    /// - Parameter path: The socket's path; what lay there from an earlier run is removed.
+    public init(path: String, sessions: any SessionHandler) {
+        self.init(path: path, services: [SessionService(handler: sessions)])
+    }
+
+    public init(path: String, services: [any RegistrableRPCService]) {
+        self.path = path
+        let transport = HTTP2ServerTransport.Posix(
+            address: .unixDomainSocket(path: path), transportSecurity: .plaintext,
+            config: .defaults { $0.rpc.maxRequestPayloadSize = 64 << 20 })
+        server = GRPCServer(transport: transport, services: services)
+    }
+
+    /// Serves until cancelled. `mode` is the socket's permissions.
+    public func run(mode: UInt32 = 0o660) async throws {
+        unlink(path)
+        defer { unlink(path) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.serve() }
+            _ = try await server.listeningAddress
+            chmod(path, mode_t(mode))
+            try await group.waitForAll()
+        }
+    }
+
+    public func stop() { server.beginGracefulShutdown() }
+}
+
+private struct SessionService: ClusterFabric.SimpleServiceProtocol {
+    let handler: any SessionHandler
+
+    func session(
+        request: RPCAsyncSequence<FromOwner, any Error>, response: RPCWriter<ToOwner>, context: ServerContext
+    ) async throws {
+        try await handler.serve(request) { try await response.write($0) }
+    }
+}
+
+/// Dials over a Unix socket.
+public enum FabricClient {
+    /// Runs `body` with a client of the services behind a socket, then hangs up.
+    public static func with<Result: Sendable>(
+        path: String, _ body: @escaping @Sendable (GRPCClient<HTTP2ClientTransport.Posix>) async throws -> Result
+    ) async throws -> Result {
+        let transport = try HTTP2ClientTransport.Posix(
+            target: .unixDomainSocket(path: path, authority: "karri"), transportSecurity: .plaintext)
+        return try await withGRPCClient(transport: transport) { client in try await body(client) }
+    }
+
+    /// One session: `outgoing` is sent as it comes, `receive` sees each message in order. Ends
+    /// when either side does.
+    public static func session(
+        path: String, outgoing: AsyncStream<FromOwner>, receive: @escaping @Sendable (ToOwner) async throws -> Void
+    ) async throws {
+        try await with(path: path) { client in
+            try await ClusterFabric.Client(wrapping: client).session(
+                options: .defaults,
+                requestProducer: { writer in for await message in outgoing { try await writer.write(message) } },
+                onResponse: { response in for try await message in response.messages { try await receive(message) } })
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import Fabric
+import Model
+import Testing
+
+@Suite struct DocumentTests {
+    private func entries(_ list: [(String, String, String?)]) -> [(section: String, key: String, payload: [UInt8]?)] {
+        list.map { ($0.0, $0.1, $0.2.map { Array($0.utf8) }) }
+    }
+
+    private func next(
+        _ sender: inout DocumentSender, _ entries: [(section: String, key: String, payload: [UInt8]?)]
+    ) throws -> DocumentUpdate {
+        let update = sender.update(entries)
+        return try #require(update)
+    }
+
+    @Test func differencesBringTheOwnerUp() throws {
+        var sender = DocumentSender(epoch: 3, counter: 0)
+        var owner = Document()
+        let first = try next(&sender, entries([("machines", "a", "1"), ("disks", "b", "2")]))
+        #expect(first.whole)
+        #expect(try owner.apply(first).count == 2)
+        let second = try next(&sender, entries([("machines", "a", "1"), ("disks", "b", nil), ("disks", "c", "3")]))
+        #expect(second.changes.count == 2)
+        #expect(Set(try owner.apply(second).map(\.key)) == ["b", "c"])
+        #expect(owner.sections["disks"] == ["c": Array("3".utf8)])
+        let nothing = sender.update(entries([("disks", "c", "3")]))
+        #expect(nothing == nil)
+    }
+
+    @Test func theWholeRemovesWhatItDoesNotName() throws {
+        var owner = Document()
+        var old = DocumentSender(epoch: 1, counter: 0)
+        _ = try owner.apply(try next(&old, entries([("machines", "a", "1")])))
+        var fresh = DocumentSender(epoch: 2, counter: 0)
+        let touched = try owner.apply(try next(&fresh, entries([("machines", "b", "1")])))
+        #expect(Set(touched.map(\.key)) == ["a", "b"])
+        #expect(owner.sections == ["machines": ["b": Array("1".utf8)]])
+    }
+
+    @Test func anOlderGenerationIsRefused() throws {
+        var owner = Document()
+        var new = DocumentSender(epoch: 5, counter: 0)
+        _ = try owner.apply(try next(&new, entries([("machines", "a", "1")])))
+        var old = DocumentSender(epoch: 4, counter: 90)
+        let stale = try next(&old, [])
+        #expect(throws: Fault.self) { try owner.apply(stale) }
+        #expect(owner.sections["machines"] != nil)
+    }
+
+    @Test func aWrongDigestIsRefusedAndChangesNothing() throws {
+        var owner = Document()
+        var sender = DocumentSender(epoch: 1, counter: 0)
+        var update = try next(&sender, entries([("machines", "a", "1")]))
+        update.changes[0].payload = .init([9])
+        #expect(throws: Fault.self) { try owner.apply(update) }
+        #expect(owner.sections.isEmpty)
+    }
+
+    @Test func whatIsKeptIsRead() throws {
+        var owner = Document()
+        var sender = DocumentSender(epoch: 1, counter: 7)
+        _ = try owner.apply(try next(&sender, entries([("machines", "a", "1"), ("edge", "x", "y")])))
+        let kept = try owner.kept()
+        let read = try Document(kept: kept)
+        #expect(read.sections == owner.sections)
+        #expect(read.generation == owner.generation)
+        #expect(throws: Fault.self) { try Document(kept: Array(kept.dropLast(3))) }
+    }
+}
