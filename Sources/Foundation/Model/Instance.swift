@@ -27,7 +27,7 @@ public struct Instance: Identified, Sendable, Hashable {
     public var subnet: ID<Subnet>?
     public var startsWanted: Int64
     public var rebootsWanted: Int64
-    public var options: JSON<Options>
+    public var options: Options
     public var clientToken: String?
     /// The last start.
     public var launched: Instant
@@ -41,7 +41,7 @@ public struct Instance: Identified, Sendable, Hashable {
         id: ID<Instance>, account: ID<Account>, zone: ID<Zone>, reservation: ID<Reservation>, launchIndex: Int64, desired: Desired,
         power: Power, task: Task?, fault: String?, type: String, processors: Int64, memory: ByteCount, image: ID<Image>,
         kernel: ID<Image>?, ramdisk: ID<Image>?, keyName: String?, router: ID<Router>?, subnet: ID<Subnet>?, startsWanted: Int64,
-        rebootsWanted: Int64, options: JSON<Options>, clientToken: String?, launched: Instant, stateChanged: Instant,
+        rebootsWanted: Int64, options: Options, clientToken: String?, launched: Instant, stateChanged: Instant,
         ended: Instant?, created: Instant, revision: Int64
     ) {
         self.id = id
@@ -103,10 +103,4 @@ extension Instance {
 /// One call that launched machines.
 public enum Reservation: Identified {
     public static let kind = Kind.reservation
-}
-
-/// A document column that no query looks into.
-public struct JSON<Document: Codable & Sendable & Hashable>: Sendable, Hashable {
-    public var document: Document
-    public init(_ document: Document) { self.document = document }
 }

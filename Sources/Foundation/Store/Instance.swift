@@ -1,0 +1,187 @@
+//  Machines in the store.
+
+import Database
+import Model
+
+extension Instance {
+    static let table = Table(
+        "instance",
+        Field("id", \Instance.id),
+        Field("account", \Instance.account),
+        Field("zone", \Instance.zone),
+        Field("reservation", \Instance.reservation),
+        Field("launch_index", \Instance.launchIndex),
+        Field("desired", \Instance.desired),
+        Field("power", \Instance.power),
+        Field("task", \Instance.task),
+        Field("fault", \Instance.fault),
+        Field("type", \Instance.type),
+        Field("processors", \Instance.processors),
+        Field("memory", \Instance.memory),
+        Field("image", \Instance.image),
+        Field("kernel", \Instance.kernel),
+        Field("ramdisk", \Instance.ramdisk),
+        Field("key_name", \Instance.keyName),
+        Field("router", \Instance.router),
+        Field("subnet", \Instance.subnet),
+        Field("starts_wanted", \Instance.startsWanted),
+        Field("reboots_wanted", \Instance.rebootsWanted),
+        Field("options", \Instance.options),
+        Field("client_token", \Instance.clientToken),
+        Field("launched", \Instance.launched),
+        Field("state_changed", \Instance.stateChanged),
+        Field("ended", \Instance.ended),
+        Field("created", \Instance.created),
+        Field("revision", \Instance.revision),
+        make: Instance.init)
+}
+
+/// Which machines a list holds. What an index decides is decided here; the rest is the caller's.
+public struct InstanceSelection: Sendable, Hashable {
+    public var account: ID<Account>
+    public var router: ID<Router>?
+    /// Machines that have a tag with this key and one of these values (nil: any value).
+    public var tag: (key: String, value: String?)? {
+        get { tagKey.map { ($0, tagValue) } }
+        set { (tagKey, tagValue) = (newValue?.key, newValue?.value) }
+    }
+    private var tagKey: String?
+    private var tagValue: String?
+
+    public init(account: ID<Account>) { self.account = account }
+
+    fileprivate var condition: (text: String, arguments: [Value]) {
+        var text = "i.account = $1"
+        var arguments: [Value] = [account.value]
+        if let router {
+            arguments.append(router.value)
+            text += " AND i.router = $\(arguments.count)"
+        }
+        return (text, arguments)
+    }
+
+    fileprivate var hasTag: Bool { tagKey != nil }
+
+    fileprivate func tagCondition(_ arguments: inout [Value]) -> String {
+        guard let tagKey else { return "" }
+        arguments.append(account.value)
+        var text = "t.account = $\(arguments.count) AND t.kind = 'instance'"
+        arguments.append(.text(tagKey))
+        text += " AND t.key = $\(arguments.count)"
+        if let tagValue {
+            arguments.append(.text(tagValue))
+            text += " AND t.value = $\(arguments.count)"
+        }
+        return text
+    }
+}
+
+extension Reading {
+    /// A page of machines in order of id.
+    public func instances(_ selection: InstanceSelection, after: Int64, limit: Int) throws(Fault) -> [Instance] {
+        var (text, arguments) = selection.condition
+        var from = "instance i"
+        if selection.hasTag {
+            // The tag's index names few rows; the machine is then found by key.
+            from = "tag t JOIN instance i ON i.id = t.thing"
+            text += " AND " + selection.tagCondition(&arguments) + " AND t.thing > $\(arguments.count + 1)"
+            arguments.append(after.value)
+            arguments.append(limit.value)
+            return try rows(
+                "SELECT \(Instance.table.list(of: "i")) FROM \(from) WHERE \(text) ORDER BY t.thing LIMIT $\(arguments.count)",
+                arguments, Instance.table.decode)
+        }
+        arguments.append(after.value)
+        text += " AND i.id > $\(arguments.count)"
+        arguments.append(limit.value)
+        return try rows(
+            "SELECT \(Instance.table.list(of: "i")) FROM \(from) WHERE \(text) ORDER BY i.id LIMIT $\(arguments.count)",
+            arguments, Instance.table.decode)
+    }
+
+    /// How many machines exist, by whether they run.
+    public func machineCounts() throws(Fault) -> (running: Int, unsettled: Int) {
+        let running = try count("SELECT count(*) FROM instance WHERE desired = 'running' AND power = 'running' AND ended IS NULL")
+        let unsettled = try count("SELECT count(*) FROM instance WHERE task IS NOT NULL")
+        return (running, unsettled)
+    }
+}
+
+/// What a machine's row does not hold, for a page of machines at once.
+public struct InstanceParts: Sendable {
+    public var tags: [ID<Instance>: [Tag]] = [:]
+    public var ports: [ID<Instance>: [Port]] = [:]
+    public var groups: [ID<Port>: [(id: ID<Group>, name: String)]] = [:]
+    public var addresses: [ID<Port>: Address] = [:]
+    public var attachments: [ID<Instance>: [Attachment]] = [:]
+    public var holdings: [ID<Instance>: Holding] = [:]
+}
+
+extension Reading {
+    /// The parts of some machines of one account. Few are read one by one; a page is read as the
+    /// range of ids that it spans, a statement for each part.
+    public func parts(of instances: [Instance]) throws(Fault) -> InstanceParts {
+        var parts = InstanceParts()
+        guard let first = instances.first, let last = instances.last else { return parts }
+        let isRange = instances.count > 16 && instances.allSatisfy { $0.account == first.account }
+        let spans: [(condition: String, arguments: [Value])] =
+            isRange
+            ? [("i.account = $1 AND i.id >= $2 AND i.id <= $3", [first.account.value, first.id.value, last.id.value])]
+            : instances.map { ("i.id = $1", [$0.id.value]) }
+        for (condition, arguments) in spans {
+            for tag in try rows(
+                "SELECT \(Tag.list(of: "x")) FROM instance i JOIN tag x ON x.kind = 'instance' AND x.thing = i.id WHERE \(condition) ORDER BY x.thing, x.key",
+                arguments, Tag.init)
+            { parts.tags[ID(stored: tag.thing), default: []].append(tag) }
+            for port in try rows(
+                "SELECT \(Port.table.list(of: "x")) FROM instance i JOIN port x ON x.instance = i.id WHERE \(condition) ORDER BY x.instance, x.device_index",
+                arguments, Port.table.decode)
+            { if let instance = port.instance { parts.ports[instance, default: []].append(port) } }
+            for (port, group, name) in try rows(
+                """
+                SELECT x.port, x.security_group, g.name FROM instance i JOIN port p ON p.instance = i.id
+                JOIN port_group x ON x.port = p.id JOIN security_group g ON g.id = x.security_group
+                WHERE \(condition) ORDER BY x.port, x.place
+                """, arguments,
+                { row throws(Fault) in (try row.take(ID<Port>.self), try row.take(ID<Group>.self), try row.take(String.self)) })
+            { parts.groups[port, default: []].append((group, name)) }
+            for address in try rows(
+                "SELECT \(Address.table.list(of: "x")) FROM instance i JOIN port p ON p.instance = i.id JOIN address x ON x.port = p.id WHERE \(condition)",
+                arguments, Address.table.decode)
+            { if let port = address.port { parts.addresses[port] = address } }
+            for attachment in try rows(
+                "SELECT \(Attachment.table.list(of: "x")) FROM instance i JOIN attachment x ON x.instance = i.id WHERE \(condition) ORDER BY x.instance, x.device",
+                arguments, Attachment.table.decode)
+            { parts.attachments[attachment.instance, default: []].append(attachment) }
+            for holding in try rows(
+                "SELECT \(Holding.table.list(of: "x")) FROM instance i JOIN holding x ON x.thing_kind = 'machine' AND x.thing = i.id WHERE \(condition)",
+                arguments, Holding.table.decode)
+            { parts.holdings[ID(stored: holding.thing)] = holding }
+        }
+        return parts
+    }
+}
+
+extension Writing {
+    /// Writes a machine's changed row back over the revision that was read.
+    ///
+    /// - Throws: `.conflict` when somebody else changed it in between.
+    public func update(_ instance: Instance) throws(Fault) {
+        let set = Instance.table.columns.dropFirst().enumerated().map { "\($0.element) = $\($0.offset + 2)" }.joined(
+            separator: ", ")
+        var changedRow = instance
+        changedRow.revision += 1
+        let arguments = Instance.table.values(changedRow) + [instance.revision.value]
+        guard try run("UPDATE instance SET \(set) WHERE id = $1 AND revision = $\(arguments.count)", arguments) == 1 else {
+            throw Fault(.conflict, "The instance was changed by another call.", kind: .instance)
+        }
+        changed("instance", instance.id.stored)
+    }
+
+    /// Notes what a host observed; leaves the revision alone.
+    public func observe(_ power: Instance.Power, of instance: ID<Instance>) throws(Fault) {
+        if try run("UPDATE instance SET power = $2 WHERE id = $1 AND power <> $2", [instance.value, power.value]) == 1 {
+            changed("instance", instance.stored)
+        }
+    }
+}
