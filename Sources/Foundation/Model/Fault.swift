@@ -8,6 +8,8 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
     public var message: String
     /// The kind of thing that the fault is about, where a face's wording depends on it.
     public var kind: Kind?
+    /// The thing that the fault is about, where one is known; a face spells its id.
+    public var subject: AnyID?
     /// What lay beneath, for the log; never shown to a tenant.
     public var cause: String?
 
@@ -16,6 +18,20 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
         self.message = message
         self.kind = kind
         self.cause = cause
+    }
+
+    /// Something that does not exist, or not for this caller.
+    public init(missing thing: AnyID) {
+        self.init(.notFound, "The \(thing.kind.rawValue) \(hexDigits(thing.bits)) does not exist.", kind: thing.kind)
+        subject = thing
+    }
+
+    /// The same fault about a named thing.
+    public func about(_ thing: AnyID) -> Fault {
+        var fault = self
+        fault.kind = thing.kind
+        fault.subject = thing
+        return fault
     }
 
     /// A fault that wraps an error of some other library.

@@ -55,14 +55,15 @@ extension Reading {
         try values("SELECT operation FROM operation_wait WHERE awaited = $1 AND row = $2", [.text(row.table), row.id.value])
     }
 
-    /// Running operations that are due, the longest overdue first; and when the next one is.
-    public func dueOperations(at now: Instant, limit: Int) throws(Fault) -> (due: [ID<Operation>], next: Instant?) {
-        let due = try values(
-            "SELECT id FROM operation WHERE state = 'running' AND due <= $1 ORDER BY due LIMIT $2", [now.value, limit.value],
-            as: ID<Operation>.self)
-        let next = try value(
-            "SELECT due FROM operation WHERE state = 'running' AND due > $1 ORDER BY due LIMIT 1", [now.value], as: Instant.self)
-        return (due, next)
+    /// Running operations that are due, the longest overdue first.
+    public func dueOperations(at now: Instant, limit: Int) throws(Fault) -> [ID<Operation>] {
+        try values(
+            "SELECT id FROM operation WHERE state = 'running' AND due <= $1 ORDER BY due LIMIT $2", [now.value, limit.value])
+    }
+
+    /// All operations that have not ended.
+    public func runningOperations() throws(Fault) -> [ID<Operation>] {
+        try values("SELECT id FROM operation WHERE state = 'running'")
     }
 
     /// All operations that ever had this subject and are still kept, oldest first.

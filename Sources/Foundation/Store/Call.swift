@@ -1,0 +1,140 @@
+//  One call of a face, and the one way to a tenant's row: load, authorize, and return row and
+//  permit together. Another account's row does not exist.
+
+import Authority
+import Database
+import Model
+
+/// Who calls, for what, and the values that a transaction may not get by itself.
+public struct Call: Sendable {
+    public let session: Session
+    /// The request's id: in every story line and operation that it causes.
+    public let request: String
+    public let now: Instant
+    /// Seeds the dice of the call's transactions.
+    public let seed: UInt64
+    /// Whether to stop, with `.dryRun`, where the call would begin to change something.
+    public let isDryRun: Bool
+
+    public init(session: Session, request: String, now: Instant, seed: UInt64, isDryRun: Bool = false) {
+        self.session = session
+        self.request = request
+        self.now = now
+        self.seed = seed
+        self.isDryRun = isDryRun
+    }
+
+    /// The account that the call acts in.
+    public func account() throws(Fault) -> ID<Account> {
+        guard let account = session.account else { throw Fault(.invalidParameter, "This needs an account to act in.", kind: .account) }
+        return account.id
+    }
+
+    public var dice: Dice { Dice(seed: seed) }
+    public var principal: String { session.principal.name.description }
+    public var contending: [String] { session.account.map { ["account/\($0.id.hex)"] } ?? [] }
+
+    /// Throws `.dryRun` once everything is authorized, if the caller only asked.
+    public func endIfDryRun() throws(Fault) {
+        if isDryRun { throw Fault(.dryRun, "Request would have succeeded, but DryRun flag is set.") }
+    }
+
+    /// Proof that the call may make or list something in its account.
+    @discardableResult
+    public func permit<Thing: Owned>(_ action: Action<Thing>, context: [String: ConditionValue] = [:]) throws(Fault) -> Permit<Account> {
+        try session.authorizeAll(action, on: resourceName(Thing.noun, "*"), context: context)
+    }
+
+    /// Checks an action that lists: its resource is `*`.
+    public func permitList<Thing: Identified>(_ action: Action<Thing>) throws(Fault) {
+        _ = try session.authorizeAll(action)
+    }
+
+    func resourceName(_ noun: String, _ id: String) -> ResourceName {
+        ResourceName(
+            service: "ec2", region: session.circumstances.region ?? "", account: session.account?.number ?? "", resource: "\(noun)/\(id)")
+    }
+}
+
+/// A row that an account owns, and how policies name it.
+public protocol Owned: Identified, Sendable {
+    static var table: Table<Self> { get }
+    /// Such as `instance`, and the prefix of its ids, `i`.
+    static var noun: String { get }
+    static var prefix: String { get }
+    var id: ID<Self> { get }
+    var account: ID<Account> { get }
+    /// Whether every account may use it.
+    var isShared: Bool { get }
+}
+
+extension Owned {
+    public var isShared: Bool { false }
+}
+
+extension Reading {
+    /// The row and the permit to do `action` to it.
+    ///
+    /// - Throws: `.notFound` when there is none or it is another account's, `.denied`.
+    public func find<Thing: Owned>(
+        _ id: ID<Thing>, for action: Action<Thing>, by call: Call, context: [String: ConditionValue] = [:]
+    ) throws(Fault) -> (row: Thing, permit: Permit<Thing>) {
+        guard let row = try find(Thing.table, id),
+            call.session.isSystem || row.isShared || row.account == call.session.account?.id
+        else { throw Fault(missing: id.erased) }
+        var context = context
+        for tag in try tags(of: Thing.kind, id.stored) { context["aws:ResourceTag/\(tag.key)"] = .text(tag.value) }
+        do throws(Fault) {
+            let permit = try call.session.authorize(
+                action, call.resourceName(Thing.noun, "\(Thing.prefix)-0\(id.hex)"), id: id, owner: row.account, shared: row.isShared,
+                context: context)
+            return (row, permit)
+        } catch { throw error.about(id.erased) }
+    }
+}
+
+extension Instance: Owned {
+    public static let noun = "instance"
+    public static let prefix = "i"
+}
+
+extension Image: Owned {
+    public static let noun = "image"
+    public static let prefix = "ami"
+    public var isShared: Bool { isPublic }
+}
+
+extension Volume: Owned {
+    public static let noun = "volume"
+    public static let prefix = "vol"
+}
+
+extension KeyPair: Owned {
+    public static let noun = "key-pair"
+    public static let prefix = "key"
+}
+
+extension Router: Owned {
+    public static let noun = "vpc"
+    public static let prefix = "vpc"
+}
+
+extension Subnet: Owned {
+    public static let noun = "subnet"
+    public static let prefix = "subnet"
+}
+
+extension Port: Owned {
+    public static let noun = "network-interface"
+    public static let prefix = "eni"
+}
+
+extension Group: Owned {
+    public static let noun = "security-group"
+    public static let prefix = "sg"
+}
+
+extension Rule: Owned {
+    public static let noun = "security-group-rule"
+    public static let prefix = "sgr"
+}
