@@ -1,0 +1,152 @@
+//  The embedded engine: one file, one writer, several readers, one process.
+
+import CSQLite
+import Model
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A store in an SQLite file, for the one process that owns it.
+public final class SQLiteEngine: Engine {
+    /// Past this length of the write-ahead log the writer waits for a checkpoint.
+    static let walBytesMax = 64 << 20
+
+    public var name: EngineName { .sqlite }
+
+    private let writer: SQLiteWriter
+    private let readers: Lanes<SQLiteConnection>
+    private let checkpoints: SQLiteCheckpoints
+    private let hub: ChangeHub
+    private let lock: FileLock
+
+    /// Opens or makes the file at `path`, in a folder that exists.
+    ///
+    /// - Parameters:
+    ///   - readers: How many reads run at once.
+    ///   - waitingMax: How many reads, and as many writes, may wait; more fault with `.unavailable`.
+    ///   - changesMax: How many changes a reader of the feed may leave untaken.
+    /// Faults with `.inUse` when another process has it open.
+    public init(path: String, readers: Int = 4, waitingMax: Int = 4096, changesMax: Int = 10_000) throws(Fault) {
+        lock = try FileLock(path + "-owner")
+        let writing = try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: 16_384)
+        var reading: [SQLiteConnection] = []
+        for _ in 0..<max(1, readers) {
+            reading.append(try SQLiteConnection(path: path, isWriter: false, cacheKibibytes: 4096))
+        }
+        hub = ChangeHub(pendingMax: changesMax)
+        checkpoints = SQLiteCheckpoints(
+            try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: 256), startBytes: 4 << 20,
+            waitBytes: Int64(SQLiteEngine.walBytesMax))
+        writer = SQLiteWriter(writing, hub: hub, checkpoints: checkpoints, waitingMax: waitingMax)
+        self.readers = Lanes("karri.sqlite.reader", reading, waitingMax: waitingMax)
+    }
+
+    public func read<T: Sendable>(_ body: @escaping @Sendable (Reading) throws(Fault) -> T) async throws(Fault) -> T {
+        try await Ticket<T>.wait { ticket throws(Fault) in
+            try readers.submit { connection in
+                if ticket.begin() { ticket.end(SQLiteEngine.snapshot(connection, body)) }
+            }
+        }
+    }
+
+    public func readNow<T: Sendable>(_ body: @escaping @Sendable (Reading) throws(Fault) -> T) async throws(Fault) -> T {
+        guard !Task.isCancelled else { throw .cancelledBeforeItBegan }
+        if let result = try readers.borrow({ SQLiteEngine.snapshot($0, body) }) { return try result.get() }
+        return try await read(body)
+    }
+
+    public func write<T: Sendable>(
+        contending: [String], deadline: Duration, _ body: @escaping @Sendable (Writing) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        let deadline = ContinuousClock.now + deadline
+        return try await Ticket<T>.wait { ticket throws(Fault) in
+            try writer.enqueue(SQLiteWriteOf(ticket, deadline: deadline, body))
+        }
+    }
+
+    public func changes() -> AsyncStream<ChangeBatch> { hub.subscribe() }
+
+    public func migrate(_ migrations: [Migration]) async throws(Fault) {
+        let definition = try EngineName.sqlite.definition(History.definition)
+        let applied = try await write { tx throws(Fault) in
+            try tx.run(definition)
+            return try tx.values(History.selection, as: String.self)
+        }
+        let missing = try History.missing(of: migrations, in: applied)
+        for (position, migration) in zip(missing.indices, missing) {
+            var statements: [String] = []
+            for statement in migration.statements { statements.append(try EngineName.sqlite.definition(statement)) }
+            let texts = statements
+            try await write(deadline: .seconds(3600)) { tx throws(Fault) in
+                for text in texts { try tx.run(text) }
+                try tx.run(History.insertion, [.integer(Int64(position)), .text(migration.name)])
+            }
+        }
+    }
+
+    public func prepareAll(_ statements: [String]) async throws(Fault) {
+        try await writer.between { connection throws(Fault) in
+            for statement in statements {
+                do throws(Failure) { _ = try connection.prepareOnly(statement) } catch { throw error.fault }
+            }
+        }
+    }
+
+    public func close() async {
+        await writer.close()
+        checkpoints.close()
+        await readers.close { _ in }
+        hub.close()
+        // An empty log makes the next start quick; without it the log is read then.
+        _ = try? await writer.between { connection throws(Fault) in
+            _ = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+        }
+        lock.release()
+    }
+
+    /// Runs `body` within one snapshot.
+    private static func snapshot<T>(
+        _ connection: SQLiteConnection, _ body: (Reading) throws(Fault) -> T
+    ) -> Result<T, Fault> {
+        do throws(Fault) {
+            try connection.execute("BEGIN")
+            let reading = Reading(connection)
+            let result: Result<T, Fault>
+            do throws(Fault) {
+                let value = try body(reading)
+                try reading.check()
+                result = .success(value)
+            } catch {
+                result = .failure(reading.failure ?? error)
+            }
+            try connection.execute(sqlite3_get_autocommit(connection.handle) == 0 ? "COMMIT" : "SELECT 1")
+            return result
+        } catch {
+            if sqlite3_get_autocommit(connection.handle) == 0 { try? connection.execute("ROLLBACK") }
+            return .failure(error)
+        }
+    }
+}
+
+/// An exclusive lock on a file, held by this process until it ends however it ends.
+final class FileLock: Sendable {
+    private let descriptor: Int32
+
+    init(_ path: String) throws(Fault) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw Fault(.storage, "The store cannot be opened.", cause: "\(path): \(String(cString: strerror(errno)))")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw Fault(.inUse, "The store is open in another process.", cause: path)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    func release() { flock(descriptor, LOCK_UN) }
+}
