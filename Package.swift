@@ -80,7 +80,7 @@ let house: [Part] = [
 
     // Services.
     Part(
-        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store"], products: ["Crypto"], tested: true),
+        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true),
     Part(name: "Images", folder: "Services/Images", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Volumes", folder: "Services/Volumes", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Networks", folder: "Services/Networks", uses: ["Model", "Authority", "Store", "Operations"]),

@@ -100,6 +100,28 @@ extension Instance {
     }
 }
 
+extension Instance {
+    /// Where a machine is in its life, over what is wanted, done and observed. Faces have their
+    /// own words for it.
+    public enum Phase: String, Sendable, Hashable, CaseIterable {
+        case launching, running, stopping, stopped, starting, terminating, gone
+    }
+
+    public var phase: Phase {
+        if ended != nil { return .gone }
+        switch (desired, task) {
+        case (.absent, _): return .terminating
+        case (_, .terminating): return .terminating
+        case (_, .launching): return .launching
+        case (_, .starting): return .starting
+        case (_, .stopping): return .stopping
+        case (.stopped, nil): return .stopped
+        // It powered itself off, and that is not yet acted on.
+        case (.running, nil): return power == .off || power == .failed ? .stopping : .running
+        }
+    }
+}
+
 /// One call that launched machines.
 public enum Reservation: Identified {
     public static let kind = Kind.reservation

@@ -65,7 +65,8 @@ public struct Program: Sendable {
 
     public init(
         _ kind: String, steps: [Step],
-        refused: @escaping @Sendable (Writing, inout StepContext, Fault) throws(Fault) -> StepOutcome = { _, _, fault throws(Fault) in
+        refused: @escaping @Sendable (Writing, inout StepContext, Fault) throws(Fault) -> StepOutcome = {
+            _, _, fault throws(Fault) in
             .failed(fault.message)
         }
     ) {
@@ -91,7 +92,8 @@ public struct Program: Sendable {
             throw Fault(.internalError, "The inputs of \(kind) cannot be written.", because: error)
         }
         return Operation(
-            id: id, account: account, zone: zone, kind: kind, subjectKind: subject.kind, subject: subject.stored, step: steps[0].name,
+            id: id, account: account, zone: zone, kind: kind, subjectKind: subject.kind, subject: subject.stored,
+            step: steps[0].name,
             state: .running, attempt: 0, due: now, deadline: nil, inputs: text, fault: nil, request: request, principal: principal,
             created: now, ended: nil)
     }

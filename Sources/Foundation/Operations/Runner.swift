@@ -38,7 +38,9 @@ public struct Runner: Sendable {
             operation.state == .running
         else { return false }
         guard let program = programs[operation.kind], let step = program.step(named: operation.step) else {
-            log.error("no program knows this step", metadata: ["operation": "\(id)", "kind": "\(operation.kind)", "step": "\(operation.step)"])
+            log.error(
+                "no program knows this step",
+                metadata: ["operation": "\(id)", "kind": "\(operation.kind)", "step": "\(operation.step)"])
             return false
         }
         try strike(operation, .before)
@@ -64,7 +66,8 @@ public struct Runner: Sendable {
         do throws(Fault) {
             return try await engine.write(contending: ["account/\(operation.account.hex)"]) { tx throws(Fault) in
                 var context = StepContext(
-                    operation: operation, now: now, dice: Dice(seed: seed), isOverdue: operation.deadline.map { $0 <= now } ?? false)
+                    operation: operation, now: now, dice: Dice(seed: seed), isOverdue: operation.deadline.map { $0 <= now } ?? false
+                )
                 return try settle(tx, operation, try step.run(tx, &context), now)
             }
         } catch {
@@ -73,7 +76,8 @@ public struct Runner: Sendable {
     }
 
     /// Writes a step's outcome over the attempt that it began from.
-    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome? {
+    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome?
+    {
         var next = operation
         next.attempt += 1
         next.due = nil

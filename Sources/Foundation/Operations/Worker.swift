@@ -85,14 +85,11 @@ public struct Worker: Sendable {
             }
             let begun = list.filter { $0.table == "operation" }.map { ID<Operation>(stored: $0.id) }
             let rows = list.filter { $0.table != "operation" }.map { AwaitedRow($0.table, $0.id) }
-            let woken =
-                rows.isEmpty
-                ? []
-                : try await engine.read { tx throws(Fault) in
-                    var woken: [ID<Operation>] = []
-                    for row in rows { woken += try tx.operations(awaiting: row) }
-                    return woken
-                }
+            let woken: [ID<Operation>] = try await engine.readNow { tx throws(Fault) in
+                var woken: [ID<Operation>] = []
+                for row in rows { woken += try tx.operations(awaiting: row) }
+                return woken
+            }
             wake(begun + woken)
         }
     }

@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Account {
-    static let table = Table(
+    public static let table = Table(
         "account",
         Field("id", \Account.id),
         Field("number", \Account.number),
@@ -16,7 +16,7 @@ extension Account {
 }
 
 extension User {
-    static let table = Table(
+    public static let table = Table(
         "account_user",
         Field("id", \User.id),
         Field("account", \User.account),
@@ -27,7 +27,7 @@ extension User {
 }
 
 extension AccessKey {
-    static let table = Table(
+    public static let table = Table(
         "access_key",
         Field("key", \AccessKey.key),
         Field("account", \AccessKey.account),

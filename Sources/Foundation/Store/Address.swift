@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension ExternalRange {
-    static let table = Table(
+    public static let table = Table(
         "external_range",
         Field("prefix", \ExternalRange.prefix),
         Field("first", \ExternalRange.first),
@@ -13,7 +13,7 @@ extension ExternalRange {
 }
 
 extension Address {
-    static let table = Table(
+    public static let table = Table(
         "address",
         Field("id", \Address.id),
         Field("account", \Address.account),

@@ -26,7 +26,9 @@ public struct Call: Sendable {
 
     /// The account that the call acts in.
     public func account() throws(Fault) -> ID<Account> {
-        guard let account = session.account else { throw Fault(.invalidParameter, "This needs an account to act in.", kind: .account) }
+        guard let account = session.account else {
+            throw Fault(.invalidParameter, "This needs an account to act in.", kind: .account)
+        }
         return account.id
     }
 
@@ -41,7 +43,9 @@ public struct Call: Sendable {
 
     /// Proof that the call may make or list something in its account.
     @discardableResult
-    public func permit<Thing: Owned>(_ action: Action<Thing>, context: [String: ConditionValue] = [:]) throws(Fault) -> Permit<Account> {
+    public func permit<Thing: Owned>(
+        _ action: Action<Thing>, context: [String: ConditionValue] = [:]
+    ) throws(Fault) -> Permit<Account> {
         try session.authorizeAll(action, on: resourceName(Thing.noun, "*"), context: context)
     }
 
@@ -52,7 +56,8 @@ public struct Call: Sendable {
 
     func resourceName(_ noun: String, _ id: String) -> ResourceName {
         ResourceName(
-            service: "ec2", region: session.circumstances.region ?? "", account: session.account?.number ?? "", resource: "\(noun)/\(id)")
+            service: "ec2", region: session.circumstances.region ?? "", account: session.account?.number ?? "",
+            resource: "\(noun)/\(id)")
     }
 }
 
@@ -61,7 +66,7 @@ public protocol Owned: Identified, Sendable {
     static var table: Table<Self> { get }
     /// Such as `instance`, and the prefix of its ids, `i`.
     static var noun: String { get }
-    static var prefix: String { get }
+    static var idPrefix: String { get }
     var id: ID<Self> { get }
     var account: ID<Account> { get }
     /// Whether every account may use it.
@@ -86,7 +91,8 @@ extension Reading {
         for tag in try tags(of: Thing.kind, id.stored) { context["aws:ResourceTag/\(tag.key)"] = .text(tag.value) }
         do throws(Fault) {
             let permit = try call.session.authorize(
-                action, call.resourceName(Thing.noun, "\(Thing.prefix)-0\(id.hex)"), id: id, owner: row.account, shared: row.isShared,
+                action, call.resourceName(Thing.noun, "\(Thing.idPrefix)-0\(id.hex)"), id: id, owner: row.account,
+                shared: row.isShared,
                 context: context)
             return (row, permit)
         } catch { throw error.about(id.erased) }
@@ -95,46 +101,46 @@ extension Reading {
 
 extension Instance: Owned {
     public static let noun = "instance"
-    public static let prefix = "i"
+    public static let idPrefix = "i"
 }
 
 extension Image: Owned {
     public static let noun = "image"
-    public static let prefix = "ami"
+    public static let idPrefix = "ami"
     public var isShared: Bool { isPublic }
 }
 
 extension Volume: Owned {
     public static let noun = "volume"
-    public static let prefix = "vol"
+    public static let idPrefix = "vol"
 }
 
 extension KeyPair: Owned {
     public static let noun = "key-pair"
-    public static let prefix = "key"
+    public static let idPrefix = "key"
 }
 
 extension Router: Owned {
     public static let noun = "vpc"
-    public static let prefix = "vpc"
+    public static let idPrefix = "vpc"
 }
 
 extension Subnet: Owned {
     public static let noun = "subnet"
-    public static let prefix = "subnet"
+    public static let idPrefix = "subnet"
 }
 
 extension Port: Owned {
     public static let noun = "network-interface"
-    public static let prefix = "eni"
+    public static let idPrefix = "eni"
 }
 
 extension Group: Owned {
     public static let noun = "security-group"
-    public static let prefix = "sg"
+    public static let idPrefix = "sg"
 }
 
 extension Rule: Owned {
     public static let noun = "security-group-rule"
-    public static let prefix = "sgr"
+    public static let idPrefix = "sgr"
 }

@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Group {
-    static let table = Table(
+    public static let table = Table(
         "security_group",
         Field("id", \Group.id),
         Field("account", \Group.account),
@@ -17,7 +17,7 @@ extension Group {
 }
 
 extension Rule {
-    static let table = Table(
+    public static let table = Table(
         "group_rule",
         Field("id", \Rule.id),
         Field("account", \Rule.account),

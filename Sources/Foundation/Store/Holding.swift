@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Holding {
-    static let table = Table(
+    public static let table = Table(
         "holding",
         Field("id", \Holding.id),
         Field("thing_kind", \Holding.kind),

@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Image {
-    static let table = Table(
+    public static let table = Table(
         "image",
         Field("id", \Image.id),
         Field("account", \Image.account),

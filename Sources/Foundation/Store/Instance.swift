@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Instance {
-    static let table = Table(
+    public static let table = Table(
         "instance",
         Field("id", \Instance.id),
         Field("account", \Instance.account),

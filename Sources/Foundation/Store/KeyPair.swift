@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension KeyPair {
-    static let table = Table(
+    public static let table = Table(
         "key_pair",
         Field("id", \KeyPair.id),
         Field("account", \KeyPair.account),

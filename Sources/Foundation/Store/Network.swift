@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Domain {
-    static let table = Table(
+    public static let table = Table(
         "domain",
         Field("id", \Domain.id),
         Field("account", \Domain.account),
@@ -13,7 +13,7 @@ extension Domain {
 }
 
 extension Router {
-    static let table = Table(
+    public static let table = Table(
         "router",
         Field("id", \Router.id),
         Field("account", \Router.account),
@@ -26,7 +26,7 @@ extension Router {
 }
 
 extension Network {
-    static let table = Table(
+    public static let table = Table(
         "network",
         Field("id", \Network.id),
         Field("account", \Network.account),
@@ -39,7 +39,7 @@ extension Network {
 }
 
 extension Subnet {
-    static let table = Table(
+    public static let table = Table(
         "subnet",
         Field("id", \Subnet.id),
         Field("account", \Subnet.account),

@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Operation {
-    static let table = Table(
+    public static let table = Table(
         "operation",
         Field("id", \Operation.id),
         Field("account", \Operation.account),

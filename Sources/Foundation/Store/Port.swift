@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Port {
-    static let table = Table(
+    public static let table = Table(
         "port",
         Field("id", \Port.id),
         Field("account", \Port.account),

@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Zone {
-    static let table = Table(
+    public static let table = Table(
         "zone",
         Field("id", \Zone.id),
         Field("name", \Zone.name),
@@ -14,7 +14,7 @@ extension Zone {
 }
 
 extension Host {
-    static let table = Table(
+    public static let table = Table(
         "host",
         Field("id", \Host.id),
         Field("zone", \Host.zone),
@@ -32,7 +32,7 @@ extension Host {
 }
 
 extension Pool {
-    static let table = Table(
+    public static let table = Table(
         "pool",
         Field("id", \Pool.id),
         Field("zone", \Pool.zone),

@@ -4,7 +4,7 @@ import Database
 import Model
 
 extension Volume {
-    static let table = Table(
+    public static let table = Table(
         "volume",
         Field("id", \Volume.id),
         Field("account", \Volume.account),
@@ -21,7 +21,7 @@ extension Volume {
 }
 
 extension Attachment {
-    static let table = Table(
+    public static let table = Table(
         "attachment",
         Field("id", \Attachment.id),
         Field("account", \Attachment.account),

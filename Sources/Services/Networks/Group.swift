@@ -45,7 +45,9 @@ public struct Permission: Sendable, Hashable {
     public var problem: String? {
         switch protocolNumber {
         case 6, 17:
-            guard (0...65535).contains(from), (0...65535).contains(to) else { return "Invalid value for portRange. Must be between 0 and 65535." }
+            guard (0...65535).contains(from), (0...65535).contains(to) else {
+                return "Invalid value for portRange. Must be between 0 and 65535."
+            }
             return from <= to ? nil : "Invalid value for portRange. From port must not be greater than to port."
         case 1, 58:
             return (-1...255).contains(from) && (-1...255).contains(to) ? nil : "ICMP type and code must be between -1 and 255."
@@ -96,7 +98,8 @@ extension NetworksService {
     }
 
     /// A page of the account's rules in order of id, or the named ones.
-    public func rules(_ ids: [ID<Rule>], after: Int64, limit: Int, by call: Call) async throws(Fault) -> [(rule: Rule, tags: [Tag])] {
+    public func rules(_ ids: [ID<Rule>], after: Int64, limit: Int, by call: Call) async throws(Fault) -> [(rule: Rule, tags: [Tag])]
+    {
         try await engine.read { tx throws(Fault) in
             try call.permitList(Action<Group>.describeRules)
             let account = try call.account()
@@ -132,7 +135,8 @@ extension NetworksService {
             }
             try call.endIfDryRun()
             let group = Group(
-                id: dice.id(), account: account, router: home.id, name: name, description: description, created: call.now, revision: 1)
+                id: dice.id(), account: account, router: home.id, name: name, description: description, created: call.now,
+                revision: 1)
             guard try tx.claim(group, in: Group.table) else {
                 throw Fault(.alreadyExists, "The security group '\(name)' already exists for this VPC.", kind: .group)
             }
@@ -151,7 +155,9 @@ extension NetworksService {
         try await engine.write(contending: call.contending) { tx throws(Fault) in
             let group = try tx.find(id, for: .delete, by: call).row
             guard group.name != Group.defaultName else {
-                throw Fault(.protected, "the specified group: \"\(group.name)\" name: \"default\" cannot be deleted by a user", kind: .group)
+                throw Fault(
+                    .protected, "the specified group: \"\(group.name)\" name: \"default\" cannot be deleted by a user", kind: .group
+                )
             }
             let isUsed = try tx.exists("SELECT 1 FROM port_group WHERE security_group = $1 LIMIT 1", [id.value])
             let isNamed = try tx.exists("SELECT 1 FROM group_rule WHERE peer = $1 AND security_group <> $1 LIMIT 1", [id.value])
@@ -177,11 +183,14 @@ extension NetworksService {
                 rules.append(try add(tx, permission, description, isEgress: isEgress, to: group, call: call, dice: &dice))
             }
             try call.endIfDryRun()
-            guard try tx.count("SELECT count(*) FROM group_rule WHERE security_group = $1", [id.value]) <= NetworksService.rulesMax else {
+            guard try tx.count("SELECT count(*) FROM group_rule WHERE security_group = $1", [id.value]) <= NetworksService.rulesMax
+            else {
                 throw Fault(.limitExceeded, "The maximum number of rules per security group has been reached.", kind: .rule)
             }
             for rule in rules {
-                for (key, value) in tags { tx.set(Tag(account: group.account, kind: .rule, thing: rule.id.stored, key: key, value: value)) }
+                for (key, value) in tags {
+                    tx.set(Tag(account: group.account, kind: .rule, thing: rule.id.stored, key: key, value: value))
+                }
             }
             tx.changed("security_group", group.id.stored)
             return rules
@@ -189,7 +198,8 @@ extension NetworksService {
     }
 
     private func add(
-        _ tx: Writing, _ permission: Permission, _ description: String, isEgress: Bool, to group: Group, call: Call, dice: inout Dice
+        _ tx: Writing, _ permission: Permission, _ description: String, isEgress: Bool, to group: Group, call: Call,
+        dice: inout Dice
     ) throws(Fault) -> Rule {
         if let problem = permission.problem { throw Fault(.invalidParameter, problem, kind: .rule) }
         var prefix: IPv4Prefix?
@@ -204,7 +214,8 @@ extension NetworksService {
         }
         let rule = Rule(
             id: dice.id(), account: group.account, group: group.id, isEgress: isEgress, protocolNumber: permission.protocolNumber,
-            fromPort: permission.from, toPort: permission.to, prefix: prefix, peer: peer, description: description, created: call.now)
+            fromPort: permission.from, toPort: permission.to, prefix: prefix, peer: peer, description: description,
+            created: call.now)
         guard try tx.claim(rule, in: Rule.table) else {
             throw Fault(.alreadyExists, "the specified rule already exists", kind: .rule)
         }
@@ -226,7 +237,11 @@ extension NetworksService {
                 revoked.append(found)
             }
             for permission in permissions {
-                if let found = rules.first(where: { $0.permission == permission }) { revoked.append(found) } else { unknown.append(permission) }
+                if let found = rules.first(where: { $0.permission == permission }) {
+                    revoked.append(found)
+                } else {
+                    unknown.append(permission)
+                }
             }
             for rule in Set(revoked) { try tx.remove(rule) }
             tx.changed("security_group", group.id.stored)
@@ -236,7 +251,8 @@ extension NetworksService {
 
     /// Sets the descriptions of rules, named by id or by what they permit.
     public func describe(
-        _ named: [(rule: ID<Rule>, description: String)], _ permitted: [(permission: Permission, description: String)], isEgress: Bool,
+        _ named: [(rule: ID<Rule>, description: String)], _ permitted: [(permission: Permission, description: String)],
+        isEgress: Bool,
         on id: ID<Group>, by call: Call
     ) async throws(Fault) {
         try await engine.write(contending: call.contending) { tx throws(Fault) in

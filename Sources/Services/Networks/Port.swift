@@ -16,6 +16,14 @@ public struct PortView: Sendable {
     public var groups: [(id: ID<Group>, name: String)]
     public var address: Address?
     public var tags: [Tag]
+
+    public init(port: Port, zone: Zone, groups: [(id: ID<Group>, name: String)], address: Address?, tags: [Tag]) {
+        self.port = port
+        self.zone = zone
+        self.groups = groups
+        self.address = address
+        self.tags = tags
+    }
 }
 
 extension NetworksService {
@@ -77,7 +85,8 @@ extension NetworksService {
             throw Fault(.invalidParameter, "Address \(wanted) does not fall within the subnet's address range", kind: .address)
         }
         var port = Port(
-            id: dice.id(), account: subnet.account, zone: subnet.zone, network: network.id, subnet: subnet.id, router: subnet.router,
+            id: dice.id(), account: subnet.account, zone: subnet.zone, network: network.id, subnet: subnet.id,
+            router: subnet.router,
             domain: network.domain, mac: MACAddress(local: dice.next()), address: request.address ?? subnet.gateway,
             instance: request.instance, deviceIndex: request.deviceIndex, deleteOnTermination: request.deleteOnTermination,
             sourceCheck: true, description: request.description, created: now, revision: 1)
@@ -92,7 +101,10 @@ extension NetworksService {
         if request.withPublicAddress {
             let id: ID<Address> = dice.id()
             let made = try tx.claimPublicAddress(
-                { Address(id: id, account: subnet.account, address: $0, isAutomatic: true, port: port.id, created: now, revision: 1) },
+                {
+                    Address(
+                        id: id, account: subnet.account, address: $0, isAutomatic: true, port: port.id, created: now, revision: 1)
+                },
                 dice: &dice)
             if made == nil { throw Fault(.noAddress, "No public address is free.", kind: .address) }
         }

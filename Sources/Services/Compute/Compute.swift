@@ -1,0 +1,124 @@
+//  The compute service: machines, their keys, and the operations that make and remove them.
+
+import Authority
+import Database
+import Images
+import Model
+import Networks
+import Operations
+import Store
+import Volumes
+
+extension Action where Thing == Instance {
+    public static let describe = Action("ec2:DescribeInstances")
+    public static let describeStatus = Action("ec2:DescribeInstanceStatus")
+    public static let describeAttribute = Action("ec2:DescribeInstanceAttribute")
+    public static let modifyAttribute = Action("ec2:ModifyInstanceAttribute")
+    public static let run = Action("ec2:RunInstances")
+    public static let start = Action("ec2:StartInstances")
+    public static let stop = Action("ec2:StopInstances")
+    public static let reboot = Action("ec2:RebootInstances")
+    public static let terminate = Action("ec2:TerminateInstances")
+    public static let readConsole = Action("ec2:GetConsoleOutput")
+    public static let describeTypes = Action("ec2:DescribeInstanceTypes")
+    public static let describeOfferings = Action("ec2:DescribeInstanceTypeOfferings")
+    public static let describeCredits = Action("ec2:DescribeInstanceCreditSpecifications")
+}
+
+/// The compute service.
+public struct ComputeService: Sendable {
+    let engine: any Engine
+    let chance: Chance
+    let seal: Seal
+    let networks: NetworksService
+    let images: ImagesService
+    let volumes: VolumesService
+
+    public init(
+        engine: any Engine, chance: Chance, seal: Seal, networks: NetworksService, images: ImagesService, volumes: VolumesService
+    ) {
+        self.engine = engine
+        self.chance = chance
+        self.seal = seal
+        self.networks = networks
+        self.images = images
+        self.volumes = volumes
+    }
+
+    /// The operations of this service.
+    public var programs: [Program] { [launching, terminating, starting, stopping, ImagesService.importing] }
+
+    /// How long a list keeps showing a machine that is gone, as EC2 does.
+    public static let memory = Duration.seconds(3600)
+
+    /// What a user data's seal belongs to.
+    static func belonging(_ instance: ID<Instance>) -> String { "user-data/\(instance.hex)" }
+}
+
+/// A machine with what a list shows of it.
+public struct InstanceView: Sendable {
+    public var instance: Instance
+    public var zone: Zone
+    public var tags: [Tag]
+    public var ports: [PortView]
+    public var attachments: [Attachment]
+    public var holding: Holding?
+    public var ownerNumber: String
+}
+
+extension ComputeService {
+    /// A page of machines in order of id.
+    public func instances(
+        _ selection: InstanceSelection, after: Int64, limit: Int, by call: Call
+    ) async throws(Fault) -> [InstanceView] {
+        try await engine.read { tx throws(Fault) in
+            try call.permitList(Action<Instance>.describe)
+            return try views(tx, of: tx.instances(selection, after: after, limit: limit), by: call)
+        }
+    }
+
+    /// The named machines.
+    ///
+    /// - Throws: `.notFound` about the first that does not exist for the caller.
+    public func instances(
+        _ ids: [ID<Instance>], for action: Action<Instance> = .describe, by call: Call
+    ) async throws(Fault) -> [InstanceView] {
+        try await engine.readNow { tx throws(Fault) in
+            var found: [Instance] = []
+            for id in ids { found.append(try tx.find(id, for: action, by: call).row) }
+            return try views(tx, of: found.sorted { $0.id < $1.id }, by: call)
+        }
+    }
+
+    func views(_ tx: Reading, of instances: [Instance], by call: Call) throws(Fault) -> [InstanceView] {
+        let parts = try tx.parts(of: instances)
+        let zones = Dictionary(try tx.zones().map { ($0.id, $0) }) { first, _ in first }
+        var numbers: [ID<Account>: String] = [:]
+        return try instances.map { instance throws(Fault) in
+            guard let zone = zones[instance.zone] else { throw Fault(missing: instance.zone.erased) }
+            if numbers[instance.account] == nil {
+                numbers[instance.account] = try tx.find(Account.table, instance.account)?.number ?? ""
+            }
+            let ports = (parts.ports[instance.id] ?? []).map { port in
+                PortView(port: port, zone: zone, groups: parts.groups[port.id] ?? [], address: parts.addresses[port.id], tags: [])
+            }
+            return InstanceView(
+                instance: instance, zone: zone, tags: parts.tags[instance.id] ?? [], ports: ports,
+                attachments: parts.attachments[instance.id] ?? [], holding: parts.holdings[instance.id],
+                ownerNumber: numbers[instance.account] ?? "")
+        }
+    }
+
+    /// A machine's user data, as it was given.
+    public func userData(of id: ID<Instance>, by call: Call) async throws(Fault) -> [UInt8]? {
+        let sealed: [UInt8]? = try await engine.read { tx throws(Fault) in
+            _ = try tx.find(id, for: .describeAttribute, by: call)
+            return try tx.value("SELECT sealed FROM user_data WHERE instance = $1", [id.value])
+        }
+        guard let sealed else { return nil }
+        return try seal.open(sealed, belonging: ComputeService.belonging(id))
+    }
+
+    /// The zones of the cloud.
+    public func zones() async throws(Fault) -> [Zone] { try await engine.read { tx throws(Fault) in try tx.zones() } }
+}
