@@ -18,6 +18,8 @@ struct Part {
     var uses: [String] = []
     var products: [String] = []
     var tested = false
+    /// What its tests import besides.
+    var testUses: [String] = []
 }
 
 /// Products of other packages: product name -> (package, repository, version).
@@ -51,8 +53,13 @@ let house: [Part] = [
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],
         products: ["Logging", "Subprocess"], tested: true),
     Part(name: "Authority", folder: "Foundation/Authority", uses: ["Model"], products: ["Crypto", "CryptoExtras"], tested: true),
-    Part(name: "Database", folder: "Foundation/Database", uses: ["Model", "CSQLite", "CPostgreSQL"], tested: true),
-    Part(name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true),
+    Part(
+        name: "Database", folder: "Foundation/Database", uses: ["Model", "CSQLite", "CPostgreSQL"], tested: true,
+        testUses: ["DatabaseTesting"]),
+    Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
+    Part(
+        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
+        testUses: ["DatabaseTesting"]),
     Part(
         name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
         tested: true),
@@ -109,8 +116,14 @@ func reached(from name: String, _ seen: Set<String> = []) -> Set<String> {
     return part.uses.reduce(seen.union([name])) { seen, used in seen.contains(used) ? seen : reached(from: used, seen) }
 }
 
+/// The parts that building and testing `name` takes.
+func needed(by name: String) -> Set<String> {
+    let testUses = house.first { $0.name == name }?.testUses ?? []
+    return testUses.reduce(reached(from: name)) { seen, used in reached(from: used, seen) }
+}
+
 let layer = Context.environment["KARRI_LAYER"]
-let kept = layer.map { layer in house.filter { reached(from: layer).contains($0.name) } } ?? house
+let kept = layer.map { layer in house.filter { needed(by: layer).contains($0.name) } } ?? house
 let settings: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
 
 let targets: [Target] = kept.flatMap { part -> [Target] in
@@ -130,7 +143,9 @@ let targets: [Target] = kept.flatMap { part -> [Target] in
     }
     guard part.tested, layer == nil || layer == part.name else { return [target] }
     let tests = Target.testTarget(
-        name: "\(part.name)Tests", dependencies: [.byName(name: part.name)] + dependencies, path: "Tests/\(part.name)",
+        name: "\(part.name)Tests",
+        dependencies: [.byName(name: part.name)] + part.testUses.map { .byName(name: $0) } + dependencies,
+        path: "Tests/\(part.name)",
         swiftSettings: settings)
     return [target, tests]
 }

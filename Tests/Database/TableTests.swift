@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Model
 import Testing
 
@@ -62,17 +63,97 @@ struct Sample: Sendable, Equatable {
     }
 }
 
-@Suite struct SmokeTests {
-    @Test func works() async throws {
-        let engine = try SQLiteEngine(path: "/tmp/karri-smoke-\(UInt64.random(in: 0...UInt64.max)).sqlite")
-        try await engine.migrate([Sample.migration])
-        try await engine.write { tx throws(Fault) in tx.insert(.example(), into: Sample.table) }
-        let found = try await engine.readNow { tx throws(Fault) in try tx.find(Sample.table, Sample.example().id) }
-        #expect(found == .example())
-        let fault = await #expect(throws: Fault.self) {
-            try await engine.write { tx throws(Fault) in tx.insert(.example(7), into: Sample.table) }
+@Suite struct TableCheckTests {
+    @Test func findsNothingWrongWithARightTable() {
+        #expect(complaints(about: Sample.table, example: .example()) == [])
+    }
+
+    struct Swapped: Sendable {
+        var first: String
+        var second: String
+        var isOne: Bool
+        var isOther: Bool
+        init(second: String, first: String, isOne: Bool, isOther: Bool) {
+            self.first = first
+            self.second = second
+            self.isOne = isOne
+            self.isOther = isOther
         }
-        #expect(fault?.isDuplicate("samples", "name", "zone") == true)
-        await engine.close()
+    }
+
+    @Test func findsSwappedTextsAndSwappedTruthValues() {
+        let texts = Table(
+            "swapped", Field("first", \Swapped.first), Field("second", \.second), Field("is_one", \.isOne),
+            Field("is_other", \.isOther), make: Swapped.init)
+        let example = Swapped(second: "b", first: "a", isOne: true, isOther: true)
+        #expect(complaints(about: texts, example: example).contains { $0.contains("swapped.first") })
+        let booleans = Table(
+            "swapped", Field("second", \Swapped.second), Field("first", \.first), Field("is_other", \.isOther),
+            Field("is_one", \.isOne), make: Swapped.init)
+        #expect(complaints(about: booleans, example: example).contains { $0.contains("swapped.is_one") })
+    }
+
+    @Test func anExampleThatCannotTellIsRefused() {
+        let table = Table("parents", Field("id", \Pair.left), Field("size", \.right), make: Pair.init)
+        #expect(
+            complaints(about: table, example: Pair(left: 1, right: 1)) == ["parents: the example has one value for id and size"])
+    }
+
+    struct Pair: Sendable {
+        var left: Int
+        var right: Int
+    }
+
+    @Test(arguments: EngineName.allCases)
+    func roundTripsThroughTheEngine(_ name: EngineName) async throws {
+        try await Fixtures.with(name) { engine in
+            let example = Sample.example()
+            #expect(try await complaints(about: Sample.table, example: example, key: example.id, on: engine) == [])
+            #expect(try await engine.read { tx throws(Fault) in try tx.count("SELECT count(*) FROM samples") } == 0)
+            try await engine.write { tx throws(Fault) in tx.insert(example, into: Sample.table) }
+            let claimed = try await engine.write { tx throws(Fault) in
+                [
+                    try tx.claim(Sample.example(2), in: Sample.table),
+                    try tx.claim(Sample.example(3, name: "pear"), in: Sample.table),
+                ]
+            }
+            #expect(claimed == [false, true])
+            let all = try await engine.readNow { tx throws(Fault) in
+                try tx.all(Sample.table, where: "is_open AND size >= $1 ORDER BY name", [0])
+            }
+            #expect(all.map(\.name) == ["apple", "pear"])
+            #expect(all.first == example)
+        }
+    }
+
+    /// What is in a column but not in its Swift type is a fault and no trap.
+    @Test func unreadableValues() {
+        func fault<C: Column>(_ value: Value, as _: C.Type) -> Fault.Code? {
+            var row = Row(values: [value])
+            do throws(Fault) {
+                _ = try row.take(C.self)
+                return nil
+            } catch { return error.code }
+        }
+        #expect(fault(-1, as: IPv4Address.self) == .storage)
+        #expect(fault(.integer(1 << 32), as: IPv4Address.self) == .storage)
+        #expect(fault(.integer(1 << 48), as: MACAddress.self) == .storage)
+        #expect(fault(-1, as: MACAddress.self) == .storage)
+        #expect(fault("10.0.0.1/8", as: IPv4Prefix.self) == .storage, "host bits are set")
+        #expect(fault("salty", as: Flavour.self) == .storage)
+        #expect(fault("{", as: JSON<[Int]>.self) == .storage)
+        #expect(fault(nil, as: Int.self) == .storage)
+        #expect(fault(nil, as: Int?.self) == nil)
+        #expect(fault("", as: JSON<[Int]>?.self) == .storage)
+        #expect(fault(true, as: Int.self) == .storage)
+    }
+
+    @Test func aDocumentThatHasNoTextIsRefusedAndNotTrapped() {
+        guard case .refused(let fault) = JSON(Double.nan).value else {
+            Issue.record("not a number was encoded")
+            return
+        }
+        #expect(fault.code == .internalError)
+        #expect(JSON(["b": "/", "a": "ä"]).value == #"{"a":"ä","b":"/"}"#)
     }
 }

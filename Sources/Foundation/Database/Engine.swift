@@ -32,6 +32,7 @@ public protocol Engine: Sendable {
     ///
     /// The caller's cancellation is heard until the closure begins, never after. A connection that
     /// is lost while it commits faults with `.unavailable`: then the outcome is not known.
+    @discardableResult
     func write<T: Sendable>(
         contending: [String], deadline: Duration, _ body: @escaping @Sendable (Writing) throws(Fault) -> T
     ) async throws(Fault) -> T
@@ -54,6 +55,7 @@ public protocol Engine: Sendable {
 
 extension Engine {
     /// `write` within ten seconds and without contending keys unless said otherwise.
+    @discardableResult
     public func write<T: Sendable>(
         contending: [String] = [], deadline: Duration = .seconds(10),
         _ body: @escaping @Sendable (Writing) throws(Fault) -> T

@@ -16,15 +16,13 @@ final class Ticket<T: Sendable>: Sendable {
 
     private let state = Mutex(State.new)
 
-    /// Queues with `enqueue` and waits for the answer. `enqueue` is not called for a task that is
-    /// already cancelled; a fault of it is the answer.
-    static func wait(_ enqueue: (Ticket<T>) throws(Fault) -> Void) async throws(Fault) -> T {
-        guard !Task.isCancelled else { throw Fault.cancelledBeforeItBegan }
-        return try await waitRegardless(enqueue, cancellable: true)
-    }
-
-    /// As `wait`, but a task's cancellation is heard only if `cancellable`.
-    static func waitRegardless(_ enqueue: (Ticket<T>) throws(Fault) -> Void, cancellable: Bool) async throws(Fault) -> T {
+    /// Queues with `enqueue` and waits for the answer. A fault of `enqueue` is the answer.
+    ///
+    /// - Parameter cancellable: Whether the task's cancellation is heard until the work begins.
+    static func wait(
+        cancellable: Bool = true, _ enqueue: (Ticket<T>) throws(Fault) -> Void
+    ) async throws(Fault) -> T {
+        if cancellable, Task.isCancelled { throw .cancelledBeforeItBegan }
         let ticket = Ticket<T>()
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

@@ -138,6 +138,7 @@ public final class Writing: Reading {
 
     /// Runs `body` so that its fault undoes what it did and nothing else; the fault is thrown on,
     /// and who catches it may go on with the transaction.
+    @discardableResult
     public func savepoint<T>(_ body: () throws(Fault) -> T) throws(Fault) -> T {
         // What was posted before belongs to the transaction and not to the savepoint.
         try settle()

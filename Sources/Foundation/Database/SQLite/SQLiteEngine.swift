@@ -58,6 +58,7 @@ public final class SQLiteEngine: Engine {
         return try await read(body)
     }
 
+    @discardableResult
     public func write<T: Sendable>(
         contending: [String], deadline: Duration, _ body: @escaping @Sendable (Writing) throws(Fault) -> T
     ) async throws(Fault) -> T {
