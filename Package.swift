@@ -18,6 +18,8 @@ struct Part {
     var uses: [String] = []
     var products: [String] = []
     var tested = false
+    /// Further targets that only its tests import.
+    var testUses: [String] = []
 }
 
 /// Products of other packages: product name -> (package, repository, version).
@@ -89,7 +91,9 @@ let house: [Part] = [
         uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true),
 
     // Faces.
-    Part(name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true),
+    Part(
+        name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true,
+        testUses: ["EC2Model", "STSModel", "modelgen", "Platform"]),
     Part(name: "EC2Model", folder: "Faces/AWSModels/EC2", uses: ["AWSProtocol"]),
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(
@@ -110,7 +114,12 @@ func reached(from name: String, _ seen: Set<String> = []) -> Set<String> {
 }
 
 let layer = Context.environment["KARRI_LAYER"]
-let kept = layer.map { layer in house.filter { reached(from: layer).contains($0.name) } } ?? house
+let layerTestUses = house.first { $0.name == layer }?.testUses ?? []
+let kept =
+    layer.map { layer in
+        let names = layerTestUses.reduce(reached(from: layer)) { seen, used in reached(from: used, seen) }
+        return house.filter { names.contains($0.name) }
+    } ?? house
 let settings: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
 
 let targets: [Target] = kept.flatMap { part -> [Target] in
@@ -130,7 +139,8 @@ let targets: [Target] = kept.flatMap { part -> [Target] in
     }
     guard part.tested, layer == nil || layer == part.name else { return [target] }
     let tests = Target.testTarget(
-        name: "\(part.name)Tests", dependencies: [.byName(name: part.name)] + dependencies, path: "Tests/\(part.name)",
+        name: "\(part.name)Tests", dependencies: ([part.name] + part.testUses).map { .byName(name: $0) } + dependencies,
+        path: "Tests/\(part.name)",
         swiftSettings: settings)
     return [target, tests]
 }

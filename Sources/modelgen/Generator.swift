@@ -71,9 +71,9 @@ struct Generator {
                 })
         }
         for (number, names) in chunks(inResponses.sorted()) {
-            files["\(tests)/Samples\(number).swift"] = try testImports + names.map(samples.sample).joined(separator: "\n\n") + "\n"
+            files["\(tests)Samples\(number).swift"] = try testImports + names.map(samples.sample).joined(separator: "\n\n") + "\n"
         }
-        files["\(tests)/Messages.swift"] = "\(testImports)\(samples.requests())\n\n\(samples.responses())\n"
+        files["\(tests)Messages.swift"] = "\(testImports)\(samples.requests())\n\n\(samples.responses())\n"
         return files
     }
 
