@@ -81,7 +81,7 @@ public struct XMLWriter: Sendable {
     public mutating func element(_ name: StaticString, _ value: Instant?) {
         guard let value else { return }
         open(name)
-        bytes.append(contentsOf: value.iso8601)
+        append(verbatim: value.iso8601(milliseconds: true))
         close(name)
     }
 
