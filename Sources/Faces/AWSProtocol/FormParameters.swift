@@ -37,23 +37,23 @@ public struct FormParameters: Sendable {
     /// Reads `application/x-www-form-urlencoded` text: a body, or what follows `?` in a target.
     ///
     /// - Throws: `malformedRequest` for a broken escape or text that is not UTF-8, `tooLarge` beyond the limits.
-    public init(_ text: some Collection<UInt8>, limits: Limits = Limits()) throws(Fault) {
+    public init(_ text: [UInt8], limits: Limits = Limits()) throws(Fault) {
         self.init(limits: limits)
         try append(text)
     }
 
     /// Adds the parameters of another part of the same request.
-    public mutating func append(_ text: some Collection<UInt8>) throws(Fault) {
+    public mutating func append(_ text: [UInt8]) throws(Fault) {
         var rest = text[...]
         while !rest.isEmpty {
             let end = rest.firstIndex(of: UInt8(ascii: "&")) ?? rest.endIndex
             let pair = rest[..<end]
-            rest = end == rest.endIndex ? rest[end...] : rest[rest.index(after: end)...]
+            rest = end == rest.endIndex ? [] : rest[(end + 1)...]
             if !pair.isEmpty { try append(pair: pair) }
         }
     }
 
-    private mutating func append(pair: some Collection<UInt8>) throws(Fault) {
+    private mutating func append(pair: ArraySlice<UInt8>) throws(Fault) {
         guard parameters.count < limits.parameters else {
             throw Fault(.tooLarge, "The request has more than \(limits.parameters) parameters")
         }
@@ -62,12 +62,12 @@ public struct FormParameters: Sendable {
         guard name.utf8.count <= limits.nameBytes else {
             throw Fault(.tooLarge, "The name of a parameter is longer than \(limits.nameBytes) bytes")
         }
-        let value = separator == pair.endIndex ? "" : try decoded(pair[pair.index(after: separator)...])
+        let value = separator == pair.endIndex ? "" : try decoded(pair[(separator + 1)...])
         parameters.append(Parameter(name: name, value: value))
     }
 
     /// Undoes `+` and percent escapes. Source: the URL standard, application/x-www-form-urlencoded.
-    private func decoded(_ text: some Collection<UInt8>) throws(Fault) -> String {
+    private func decoded(_ text: ArraySlice<UInt8>) throws(Fault) -> String {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)
         var iterator = text.makeIterator()

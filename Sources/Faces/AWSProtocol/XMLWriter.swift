@@ -5,45 +5,60 @@ import FoundationEssentials
 import Model
 
 /// A buffer of XML text. Optional values that are nil leave nothing behind.
-public struct XMLWriter: Sendable {
-    public private(set) var bytes: [UInt8] = []
+public struct XMLWriter: ~Copyable {
+    // A buffer of our own: appending to an array checks uniqueness and capacity for each piece of a tag.
+    private var buffer: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    private var count = 0
 
-    public init(capacity: Int = 1024) { bytes.reserveCapacity(capacity) }
+    public init(capacity: Int = 1024) {
+        self.capacity = max(capacity, 64)
+        buffer = .allocate(capacity: self.capacity)
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// What was written.
+    public var bytes: [UInt8] { Array(UnsafeBufferPointer(start: buffer, count: count)) }
 
     /// The XML declaration.
-    public mutating func declaration() { bytes.append(contentsOf: #"<?xml version="1.0" encoding="UTF-8"?>"#.utf8) }
+    public mutating func declaration() { append(#"<?xml version="1.0" encoding="UTF-8"?>"#) }
 
     // MARK: Tags
 
     /// `<name>`
     public mutating func open(_ name: StaticString) {
-        bytes.append(UInt8(ascii: "<"))
-        append(name)
-        bytes.append(UInt8(ascii: ">"))
+        let length = name.utf8CodeUnitCount
+        reserve(length + 2)
+        push(UInt8(ascii: "<"))
+        push(name.utf8Start, length)
+        push(UInt8(ascii: ">"))
     }
 
     /// `</name>`
     public mutating func close(_ name: StaticString) {
-        bytes.append(UInt8(ascii: "<"))
-        bytes.append(UInt8(ascii: "/"))
-        append(name)
-        bytes.append(UInt8(ascii: ">"))
+        let length = name.utf8CodeUnitCount
+        reserve(length + 3)
+        push(UInt8(ascii: "<"))
+        push(UInt8(ascii: "/"))
+        push(name.utf8Start, length)
+        push(UInt8(ascii: ">"))
     }
 
     /// `<name xmlns="namespace">`
     public mutating func open(_ name: String, namespace: String) {
-        bytes.append(UInt8(ascii: "<"))
+        append("<")
         append(verbatim: name)
-        bytes.append(contentsOf: #" xmlns=""#.utf8)
+        append(#" xmlns=""#)
         text(namespace)
-        bytes.append(contentsOf: #"">"#.utf8)
+        append(#"">"#)
     }
 
     /// `</name>`
     public mutating func close(_ name: String) {
-        bytes.append(contentsOf: "</".utf8)
+        append("</")
         append(verbatim: name)
-        bytes.append(UInt8(ascii: ">"))
+        append(">")
     }
 
     // MARK: Elements
@@ -89,7 +104,7 @@ public struct XMLWriter: Sendable {
     public mutating func element(_ name: StaticString, _ value: [UInt8]?) {
         guard let value else { return }
         open(name)
-        bytes.append(contentsOf: Data(value).base64EncodedData())
+        append(verbatim: Data(value).base64EncodedString())
         close(name)
     }
 
@@ -102,12 +117,15 @@ public struct XMLWriter: Sendable {
         value.withUTF8 { bytes in
             var start = 0
             for position in 0..<bytes.count {
+                // Nearly every byte is one of these.
+                let byte = bytes[position]
+                if byte > UInt8(ascii: ">"), byte != 0xef { continue }
                 guard let (length, replacement) = escape(bytes, position) else { continue }
-                self.bytes.append(contentsOf: bytes[start..<position])
+                append(bytes[start..<position])
                 append(replacement)
                 start = position + length
             }
-            self.bytes.append(contentsOf: bytes[start...])
+            append(bytes[start...])
         }
     }
 
@@ -128,9 +146,41 @@ public struct XMLWriter: Sendable {
         }
     }
 
+    // MARK: The buffer
+
     private mutating func append(_ text: StaticString) {
-        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        reserve(text.utf8CodeUnitCount)
+        push(text.utf8Start, text.utf8CodeUnitCount)
     }
 
-    private mutating func append(verbatim text: String) { bytes.append(contentsOf: text.utf8) }
+    private mutating func append(verbatim text: String) {
+        var text = text
+        text.withUTF8 { bytes in append(bytes[...]) }
+    }
+
+    private mutating func append(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) {
+        guard let start = bytes.base.baseAddress, !bytes.isEmpty else { return }
+        reserve(bytes.count)
+        push(start + bytes.startIndex, bytes.count)
+    }
+
+    private mutating func reserve(_ length: Int) {
+        guard capacity - count < length else { return }
+        capacity = max(capacity * 2, count + length)
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        larger.update(from: buffer, count: count)
+        buffer.deallocate()
+        buffer = larger
+    }
+
+    /// The room is reserved.
+    private mutating func push(_ byte: UInt8) {
+        buffer[count] = byte
+        count += 1
+    }
+
+    private mutating func push(_ bytes: UnsafePointer<UInt8>, _ length: Int) {
+        (buffer + count).update(from: bytes, count: length)
+        count += length
+    }
 }
