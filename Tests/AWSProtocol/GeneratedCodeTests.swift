@@ -51,4 +51,57 @@ import Testing
         ("HVM", "hvm"), ("all", "allValue"),
     ])
     func constants(value: String, swift: String) { #expect(swiftConstant(value) == swift) }
+
+    // MARK: The query protocol's lists, which no selected operation has
+
+    private static let queryModel = #"""
+        {
+          "source": "test", "namespace": "T", "operationNames": [], "operations": {},
+          "metadata": {"apiVersion": "2010-01-01", "protocol": "query", "serviceFullName": "T"},
+          "shapes": {
+            "S": {"type": "string", "min": 2, "max": 4}, "E": {"type": "string", "enum": ["a-b"]}, "M": {"type": "map"},
+            "Plain": {"type": "list", "member": {"shape": "S"}, "max": 3},
+            "Named": {"type": "list", "member": {"shape": "E", "locationName": "item"}},
+            "Flat": {"type": "list", "flattened": true, "member": {"shape": "S"}},
+            "FlatNamed": {"type": "list", "flattened": true, "member": {"shape": "S", "locationName": "Thing"}},
+            "R": {
+              "type": "structure", "order": ["P", "N", "F", "FN"], "required": ["N"],
+              "members": {
+                "P": {"shape": "Plain"}, "N": {"shape": "Named", "locationName": "nn"}, "F": {"shape": "Flat"}, "FN": {"shape": "FlatNamed"}
+              }
+            },
+            "Loop": {"type": "structure", "order": ["L"], "members": {"L": {"shape": "Loop"}}},
+            "Maps": {"type": "structure", "order": ["M"], "members": {"M": {"shape": "M"}}}
+          }
+        }
+        """#
+
+    private func queryModel() throws -> ServiceModel {
+        try JSONDecoder().decode(ServiceModel.self, from: Data(Self.queryModel.utf8))
+    }
+
+    @Test func listsOfTheQueryProtocol() throws {
+        let writer = StructureWriter(model: try queryModel(), wire: .query)
+        let text = try writer.structure("R", inRequests: true, inResponses: true)
+        for line in [
+            #"p = try fields.take("P")?.strings(member: "member", count: 0...3, length: 2...4)"#,
+            #"n = try fields.require("nn").strings(member: "item", oneOf: E.all)"#,
+            #"f = try fields.take("F")?.strings(length: 2...4)"#, #"fn = try fields.take("Thing")?.strings(length: 2...4)"#,
+            #"for item in p { xml.element("member", item) }"#, #"for item in n { xml.element("item", item) }"#,
+            #"for item in f { xml.element("F", item) }"#, #"for item in fn { xml.element("Thing", item) }"#,
+        ] {
+            #expect(text.contains(line), "\(line) in \(text)")
+        }
+        #expect(text.contains(#"xml.open("P")"#))
+        // A flat list has no element of its own.
+        #expect(!text.contains(#"xml.open("F")"#))
+    }
+
+    @Test func whatIsNotBuiltIsRefused() throws {
+        var model = try queryModel()
+        let writer = StructureWriter(model: model, wire: .query)
+        #expect(throws: ModelFailure.self) { try writer.structure("Maps", inRequests: true, inResponses: false) }
+        model.operations["O"] = .init(input: .init(shape: "Loop"), output: nil)
+        #expect(throws: ModelFailure.self) { try model.refuseRecursion() }
+    }
 }

@@ -13,6 +13,7 @@ import datetime
 import json
 import random
 import sys
+import xml.etree.ElementTree
 
 try:
     from botocore import model, parsers, serialize
@@ -138,9 +139,45 @@ def parsed(service, given, status):
     return operation.output_shape, parser.parse(answer, operation.output_shape)
 
 
+def tag(node):
+    return node.tag.split("}")[-1]
+
+
+def unknown_elements(shape, node, item_name):
+    """Elements that the model does not have. botocore passes over them, and takes any name for a list's
+    items; other clients do not."""
+    if shape.type_name == "list":
+        name = shape.member.serialization.get("name", item_name)
+        wrong = [tag(item) for item in node if tag(item) != name]
+        return wrong + [found for item in node for found in unknown_elements(shape.member, item, item_name)]
+    if shape.type_name != "structure":
+        return [tag(child) for child in node]
+    members = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+    found = []
+    for child in node:
+        known = tag(child) in members
+        found += unknown_elements(members[tag(child)], child, item_name) if known else [tag(child)]
+    return found
+
+
+def result_node(service, operation, body):
+    """The element that holds the members of the result."""
+    root = xml.etree.ElementTree.fromstring(body)
+    if service.protocol == "ec2":
+        root.remove(root[0])
+        return root
+    wrapper = operation.output_shape.serialization["resultWrapper"]
+    return next(child for child in root if tag(child) == wrapper)
+
+
 def responses(service):
     for line in sys.stdin:
-        shape, value = parsed(service, json.loads(line), 200)
+        given = json.loads(line)
+        shape, value = parsed(service, given, 200)
+        node = result_node(service, service.operation_model(given["operation"]), given["body"])
+        unknown = unknown_elements(shape, node, "item" if service.protocol == "ec2" else "member")
+        if unknown:
+            sys.exit(f"{given['operation']} answers with elements that its model does not have: {unknown[:5]}")
         request_id = value.pop("ResponseMetadata").get("RequestId", "")
         lines = values(shape, value) if shape else []
         print(json.dumps({"values": sorted(lines), "requestId": request_id}))
