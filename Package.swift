@@ -96,7 +96,9 @@ let house: [Part] = [
         uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true),
 
     // Faces.
-    Part(name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true),
+    Part(
+        name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true,
+        testUses: ["EC2Model", "STSModel", "modelgen", "Platform"]),
     Part(name: "EC2Model", folder: "Faces/AWSModels/EC2", uses: ["AWSProtocol"]),
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(

@@ -30,6 +30,13 @@ import Testing
         #expect(instant.iso8601Basic == "20150830T123600Z")
     }
 
+    @Test func writesTheNearestNameableMoment() {
+        #expect(Instant(microseconds: .min).iso8601(milliseconds: true) == "0000-01-01T00:00:00.000Z")
+        #expect(Instant(microseconds: .max).iso8601Basic == "99991231T235959Z")
+        // Before the epoch, what is finer than a millisecond goes to the earlier one.
+        #expect(Instant(microseconds: -1).iso8601(milliseconds: true) == "1969-12-31T23:59:59.999Z")
+    }
+
     @Test func everyDayRoundTrips() {
         var day = Instant(iso8601: "1599-12-28")?.microseconds ?? 0
         var previous = CivilTime(Instant(microseconds: day - 86_400_000_000))

@@ -77,19 +77,42 @@ extension Instant {
     /// `2024-01-31T12:34:56Z`: ISO 8601's extended form, whole seconds.
     public var iso8601: String { iso8601(milliseconds: false) }
 
-    /// ISO 8601's extended form, on request with three decimals (`2024-01-31T12:34:56.000Z`).
+    /// ISO 8601's extended form, on request with three decimals (`2024-01-31T12:34:56.000Z`). A moment that four
+    /// digits of a year cannot name is written as the nearest that they can.
     public func iso8601(milliseconds: Bool) -> String {
-        let time = CivilTime(self)
-        let date = "\(padded(time.year, 4))-\(padded(time.month, 2))-\(padded(time.day, 2))"
-        let clock = "\(padded(time.hour, 2)):\(padded(time.minute, 2)):\(padded(time.second, 2))"
-        return milliseconds ? "\(date)T\(clock).\(padded(time.microsecond / 1000, 3))Z" : "\(date)T\(clock)Z"
+        let time = CivilTime(nameable)
+        // By bytes: a page of 1,000 instances holds thousands of them.
+        return String(unsafeUninitializedCapacity: 24) { text in
+            var writer = DigitWriter(text: text)
+            writer.append(time.year, 4, "-")
+            writer.append(time.month, 2, "-")
+            writer.append(time.day, 2, "T")
+            writer.append(time.hour, 2, ":")
+            writer.append(time.minute, 2, ":")
+            writer.append(time.second, 2, milliseconds ? "." : "Z")
+            if milliseconds { writer.append(time.microsecond / 1000, 3, "Z") }
+            return writer.position
+        }
     }
 
     /// `20240131T123456Z`: ISO 8601's basic form, as in AWS signatures.
     public var iso8601Basic: String {
-        let time = CivilTime(self)
-        let date = "\(padded(time.year, 4))\(padded(time.month, 2))\(padded(time.day, 2))"
-        return "\(date)T\(padded(time.hour, 2))\(padded(time.minute, 2))\(padded(time.second, 2))Z"
+        let time = CivilTime(nameable)
+        return String(unsafeUninitializedCapacity: 16) { text in
+            var writer = DigitWriter(text: text)
+            writer.append(time.year, 4, nil)
+            writer.append(time.month, 2, nil)
+            writer.append(time.day, 2, "T")
+            writer.append(time.hour, 2, nil)
+            writer.append(time.minute, 2, nil)
+            writer.append(time.second, 2, "Z")
+            return writer.position
+        }
+    }
+
+    /// The nearest moment in the years 0 to 9999.
+    private var nameable: Instant {
+        Instant(microseconds: min(max(microseconds, -62_167_219_200_000_000), 253_402_300_799_999_999))
     }
 
     /// Reads ISO 8601 as AWS's clients write it: `2024-01-31`, or with `T12:34Z`, `T12:34:56Z`,
@@ -175,7 +198,20 @@ private func floorRemainder(_ number: Int64, _ divisor: Int64) -> Int64 {
     return remainder < 0 ? remainder + divisor : remainder
 }
 
-private func padded(_ number: Int, _ width: Int) -> String {
-    let digits = String(number)
-    return digits.utf8.count >= width ? digits : String(repeating: "0", count: width - digits.utf8.count) + digits
+/// Writes numbers of a fixed width. What is given fits its width and the text.
+private struct DigitWriter {
+    var text: UnsafeMutableBufferPointer<UInt8>
+    var position = 0
+
+    mutating func append(_ number: Int, _ width: Int, _ end: Unicode.Scalar?) {
+        var rest = number
+        for place in stride(from: position + width - 1, through: position, by: -1) {
+            text[place] = 0x30 + UInt8(rest % 10)
+            rest /= 10
+        }
+        position += width
+        guard let end else { return }
+        text[position] = UInt8(ascii: end)
+        position += 1
+    }
 }
