@@ -7,7 +7,7 @@ import Crypto
 import Model
 
 extension SignatureV4 {
-    /// Percent-encoding as signatures want it (RFC 3986's unreserved characters stay).
+    /// Makes canonical requests.
     enum Canonical {
         /// The canonical requests that this request may have been signed as, the documented one first.
         static func requests(

@@ -138,7 +138,7 @@ extension SignatureV4.Claim {
         guard names.count <= Self.signedHeadersMax, Set(names).count == names.count, !names.contains("") else {
             throw .incompleteSignature("SignedHeaders must name each header once.")
         }
-        guard let signature = bytes(hex: signature), signature.count == 32 else { throw .signatureDoesNotMatch() }
+        guard signature.utf8.count == 64, let signature = bytes(hexDigits: signature) else { throw .signatureDoesNotMatch() }
         guard (token?.utf8.count ?? 0) <= Self.tokenBytesMax else { throw .invalidClientTokenId }
         self.form = form
         accessKey = parts[0]
@@ -182,7 +182,7 @@ enum HTTPDate {
     /// Reads `20150830T123600Z`, and where `mayBeHTTP` also a Date header's `Sun, 30 Aug 2015 12:36:00
     /// GMT` (RFC 9110; Python's libraries write the zone as `-0000`). To the second.
     static func read(_ text: String, mayBeHTTP: Bool) -> Instant? {
-        if text.utf8.count == 16, text.hasSuffix("Z"), !text.utf8.contains(UInt8(ascii: ":")) { return Instant(iso8601: text) }
+        if text.utf8.count == 16, text.hasSuffix("Z"), !text.utf8.contains(UInt8(ascii: ":")) { return Instant(iso8601Text: text) }
         guard mayBeHTTP, text.utf8.count <= 40 else { return nil }
         let words = text.split(separator: " ").drop { $0.hasSuffix(",") }
         let parts = Array(words)
@@ -211,26 +211,4 @@ private func trimmed(_ text: Substring) -> Substring {
     while text.utf8.first == 0x20 || text.utf8.first == 0x09 { text.removeFirst() }
     while text.utf8.last == 0x20 || text.utf8.last == 0x09 { text.removeLast() }
     return text
-}
-
-/// The bytes that lower-case hex digits spell.
-private func bytes(hex: String) -> [UInt8]? {
-    guard hex.utf8.count.isMultiple(of: 2), hex.utf8.count <= 128 else { return nil }
-    var bytes: [UInt8] = []
-    var high: UInt8?
-    for digit in hex.utf8 {
-        let value: UInt8
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
-        default: return nil
-        }
-        if let first = high {
-            bytes.append(first << 4 | value)
-            high = nil
-        } else {
-            high = value
-        }
-    }
-    return bytes
 }

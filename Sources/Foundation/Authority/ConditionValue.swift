@@ -13,7 +13,7 @@ public struct ConditionValue: Sendable, Hashable {
     public static func texts(_ texts: [String]) -> ConditionValue { ConditionValue(texts: texts) }
     public static func flag(_ flag: Bool) -> ConditionValue { .text(flag ? "true" : "false") }
     public static func number(_ number: some BinaryInteger) -> ConditionValue { .text(String(number)) }
-    public static func instant(_ instant: Instant) -> ConditionValue { .text(instant.iso8601) }
+    public static func instant(_ instant: Instant) -> ConditionValue { .text(instant.iso8601Text) }
     public static func name(_ name: ResourceName) -> ConditionValue { .text(name.description) }
 }
 

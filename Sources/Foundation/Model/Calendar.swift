@@ -75,10 +75,10 @@ public struct CivilTime: Sendable, Hashable {
 
 extension Instant {
     /// `2024-01-31T12:34:56Z`: ISO 8601's extended form, whole seconds.
-    public var iso8601: String { iso8601(milliseconds: false) }
+    public var iso8601Text: String { iso8601Text(milliseconds: false) }
 
     /// ISO 8601's extended form, on request with three decimals (`2024-01-31T12:34:56.000Z`).
-    public func iso8601(milliseconds: Bool) -> String {
+    public func iso8601Text(milliseconds: Bool) -> String {
         let time = CivilTime(self)
         let date = "\(padded(time.year, 4))-\(padded(time.month, 2))-\(padded(time.day, 2))"
         let clock = "\(padded(time.hour, 2)):\(padded(time.minute, 2)):\(padded(time.second, 2))"
@@ -95,7 +95,7 @@ extension Instant {
     /// Reads ISO 8601 as AWS's clients write it: `2024-01-31`, or with `T12:34Z`, `T12:34:56Z`,
     /// `T12:34:56.789+02:00`, or the basic form `20240131T123456Z`. Without a zone it is UTC. Digits
     /// beyond microseconds are dropped.
-    public init?(iso8601 text: some StringProtocol) {
+    public init?(iso8601Text text: some StringProtocol) {
         guard text.utf8.count <= 40 else { return nil }
         var reader = DigitReader(bytes: Array(text.utf8))
         guard let time = reader.civilTime() else { return nil }
