@@ -56,14 +56,16 @@ extension SignatureV4 {
         }
 
         static func queries(_ rawQuery: String) -> [String] {
-            let pairs = rawQuery.utf8.split(separator: UInt8(ascii: "&")).map { pair in
+            guard !rawQuery.isEmpty else { return [""] }
+            let pairs = rawQuery.utf8.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false).map { pair in
                 let halves = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
                 return (name: halves.first ?? pair, value: halves.count == 2 ? halves[1] : pair.suffix(0))
             }
             // The signature cannot sign itself.
             let signed = pairs.filter { PercentEncoding.decoded($0.name, plusIsSpace: true) != Array("X-Amz-Signature".utf8) }
+            let named = signed.filter { !$0.name.isEmpty || !$0.value.isEmpty }
             let documented = joined(
-                signed.map { pair in
+                named.map { pair in
                     // A plus is a space to whoever reads the form, so it is signed as one.
                     (
                         PercentEncoding.encoded(PercentEncoding.decoded(pair.name, plusIsSpace: true)),
