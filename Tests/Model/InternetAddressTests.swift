@@ -29,5 +29,8 @@ import Testing
     @Test func idsAreSixteenHexDigits() {
         #expect(hexDigits(0xab) == "00000000000000ab")
         #expect(hexDigits([0, 255, 16]) == "00ff10")
+        #expect(bytes(hexDigits: hexDigits(0...255)) == Array(0...255))
+        #expect(bytes(hexDigits: "aBcDEf") == [0xab, 0xcd, 0xef])
+        for odd in ["a", "0g", "+1", "0x", "٠٠", "@0"] { #expect(bytes(hexDigits: odd) == nil) }
     }
 }

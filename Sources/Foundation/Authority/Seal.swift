@@ -44,7 +44,7 @@ public struct Seal: Sendable, CustomStringConvertible, CustomReflectable {
         guard file.count <= 65536, let text = String(validating: file, as: UTF8.self) else { throw unreadable }
         var keys: [[UInt8]] = []
         for line in text.split(separator: "\n") {
-            guard line.hasPrefix(Seal.word), let key = bytes(hex: line.dropFirst(Seal.word.count)), key.count == Seal.keyBytes
+            guard line.hasPrefix(Seal.word), let key = bytes(hexDigits: line.dropFirst(Seal.word.count)), key.count == Seal.keyBytes
             else { throw unreadable }
             keys.append(key)
         }
@@ -108,21 +108,4 @@ public struct Seal: Sendable, CustomStringConvertible, CustomReflectable {
 
     public var description: String { "Seal(\(keys.map { hexDigits($0.id) }.joined(separator: ", ")))" }
     public var customMirror: Mirror { Mirror(self, children: []) }
-}
-
-/// The bytes that an even number of hex digits spell.
-private func bytes(hex: Substring) -> [UInt8]? {
-    var bytes: [UInt8] = []
-    var rest = Array(hex.utf8)[...]
-    guard rest.count.isMultiple(of: 2) else { return nil }
-    while let high = rest.popFirst().flatMap(nibble), let low = rest.popFirst().flatMap(nibble) { bytes.append(high << 4 | low) }
-    return bytes.count * 2 == hex.utf8.count ? bytes : nil
-}
-
-private func nibble(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    default: nil
-    }
 }

@@ -98,6 +98,26 @@ public func hexDigits(_ bytes: some Sequence<UInt8>) -> String {
     return String(decoding: text, as: UTF8.self)
 }
 
+/// The bytes that an even number of hex digits, of either case, spell; nil for anything else.
+public func bytes(hexDigits text: some StringProtocol) -> [UInt8]? {
+    guard text.utf8.count.isMultiple(of: 2) else { return nil }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.utf8.count / 2)
+    var high: UInt8?
+    for digit in text.utf8 {
+        guard isHexDigit(digit) else { return nil }
+        // '0'...'9' are 0x30...0x39; letters have bit 0x40 and count from 0x41 or 0x61.
+        let value = digit & 0x0f + (digit & 0x40 == 0 ? 0 : 9)
+        if let first = high {
+            bytes.append(first << 4 | value)
+            high = nil
+        } else {
+            high = value
+        }
+    }
+    return bytes
+}
+
 func isHexDigit(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): true

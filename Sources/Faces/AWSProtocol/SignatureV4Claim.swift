@@ -1,0 +1,214 @@
+//  From a request's bytes to what it claims: by which key, for what, when, with which signature.
+
+import Model
+
+extension SignatureV4 {
+    /// What a request says of its own signature. Nothing in it is proven.
+    public struct Claim: Sendable, Hashable {
+        public enum Form: Sendable, Hashable {
+            case header
+            /// Presigned, for so many seconds.
+            case query(expiresSeconds: Int64)
+        }
+
+        public let form: Form
+        /// `AKIA…`: whose secret is to be looked up.
+        public let accessKey: String
+        public let scope: Scope
+        /// In lower case, sorted, each once.
+        public let signedHeaders: [String]
+        /// 32 bytes.
+        public let signature: [UInt8]
+        /// The token of temporary credentials.
+        public let securityToken: String?
+        /// When it was signed, to the second.
+        public let signed: Instant
+
+        /// Reads the claim from the `Authorization` header or from the query's `X-Amz-` parameters.
+        /// Throws `missingAuthenticationToken` where there is neither, `incompleteSignature`, or
+        /// `signatureDoesNotMatch` for a scope that cannot be right.
+        public init(_ request: Request) throws(Refusal) {
+            let authorizations = request.values("authorization")
+            let query = try QueryParameters(request.rawQuery)
+            guard let authorization = authorizations.first else {
+                guard query.isPresigned else { throw .missingAuthenticationToken }
+                self = try Claim(query: query)
+                return
+            }
+            guard authorizations.count == 1, !query.isPresigned else {
+                throw .incompleteSignature("Only one auth mechanism allowed")
+            }
+            self = try Claim(authorization: authorization, request)
+        }
+    }
+}
+
+extension SignatureV4.Claim {
+    private static let authorizationBytesMax = 8192
+    private static let partBytesMax = 128
+    private static let tokenBytesMax = 8192
+    private static let signedHeadersMax = 100
+
+    private init(authorization: String, _ request: SignatureV4.Request) throws(SignatureV4.Refusal) {
+        guard authorization.utf8.count <= Self.authorizationBytesMax else {
+            throw .incompleteSignature("The Authorization header is too long")
+        }
+        let (word, rest) = split(authorization, at: UInt8(ascii: " "))
+        guard word == SignatureV4.algorithm else {
+            throw .incompleteSignature("Unsupported AWS 'algorithm': '\(word.prefix(64))'.")
+        }
+        var fields: [String: String] = [:]
+        for field in (rest ?? "").split(separator: ",") {
+            let (name, value) = split(trimmed(field), at: UInt8(ascii: "="))
+            guard let value, fields.updateValue(String(value), forKey: String(name)) == nil else {
+                throw .incompleteSignature(
+                    "'\(field.prefix(64))' not a valid key=value pair (missing equal-sign) in Authorization header.")
+            }
+        }
+        let dates = request.values("x-amz-date")
+        let date = dates.count == 1 ? dates[0] : dates.isEmpty ? request.values("date").first : nil
+        let missing =
+            ["Credential", "Signature", "SignedHeaders"].filter { fields[$0]?.isEmpty ?? true }
+            .map { "Authorization header requires '\($0)' parameter." }
+            + (date == nil ? ["Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."] : [])
+        guard missing.isEmpty, let date, let credential = fields["Credential"], let signature = fields["Signature"],
+            let signedHeaders = fields["SignedHeaders"]
+        else { throw .incompleteSignature(missing.joined(separator: " ")) }
+        let tokens = request.values("x-amz-security-token")
+        guard tokens.count <= 1 else { throw .incompleteSignature("There is more than one X-Amz-Security-Token.") }
+        try self.init(
+            form: .header, credential: credential, date: date, signedHeaders: signedHeaders, signature: signature,
+            token: tokens.first)
+    }
+
+    private init(query: QueryParameters) throws(SignatureV4.Refusal) {
+        func parameter(_ name: String) throws(SignatureV4.Refusal) -> String {
+            guard let value = query.values[name], !value.isEmpty else {
+                throw .incompleteSignature("Query-string authentication requires the '\(name)' parameter.")
+            }
+            return value
+        }
+        let algorithm = try parameter("X-Amz-Algorithm")
+        guard algorithm == SignatureV4.algorithm else {
+            throw .incompleteSignature("Unsupported AWS 'algorithm': '\(algorithm.prefix(64))'.")
+        }
+        let credential = try parameter("X-Amz-Credential")
+        let date = try parameter("X-Amz-Date")
+        let signedHeaders = try parameter("X-Amz-SignedHeaders")
+        let signature = try parameter("X-Amz-Signature")
+        // S3 asks for it; the other services give a request without it fifteen minutes.
+        let expires = query.values["X-Amz-Expires"] ?? String(SignatureV4.skewMinutesMax * 60)
+        guard expires.utf8.count <= 10, expires.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let seconds = Int64(expires) else {
+            throw .incompleteSignature("X-Amz-Expires should be a number")
+        }
+        guard seconds <= SignatureV4.presignedSecondsMax else {
+            throw .incompleteSignature(
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than "
+                    + "\(SignatureV4.presignedSecondsMax) seconds")
+        }
+        try self.init(
+            form: .query(expiresSeconds: seconds), credential: credential, date: date, signedHeaders: signedHeaders,
+            signature: signature, token: query.values["X-Amz-Security-Token"])
+    }
+
+    private init(
+        form: Form, credential: String, date: String, signedHeaders: String, signature: String, token: String?
+    ) throws(SignatureV4.Refusal) {
+        let parts = credential.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 5, parts.allSatisfy({ (1...Self.partBytesMax).contains($0.utf8.count) }) else {
+            throw .incompleteSignature(
+                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got "
+                    + "'\(credential.prefix(256))'")
+        }
+        guard parts[4] == SignatureV4.terminator else {
+            throw .signatureDoesNotMatch(
+                "Credential should be scoped with a valid terminator: '\(SignatureV4.terminator)', not '\(parts[4])'.")
+        }
+        guard let signed = HTTPDate.read(date, mayBeHTTP: form == .header) else {
+            throw .incompleteSignature(
+                "Date must be in ISO-8601 'basic format'. Got '\(date.prefix(64))'. See http://en.wikipedia.org/wiki/ISO_8601")
+        }
+        let day = String(signed.iso8601Basic.prefix(8))
+        guard parts[1] == day else {
+            throw .signatureDoesNotMatch(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '\(parts[1])' != "
+                    + "'\(day)', from '\(signed.iso8601Basic)'.")
+        }
+        let names = signedHeaders.split(separator: ";", omittingEmptySubsequences: false).map { $0.lowercased() }
+        guard names.count <= Self.signedHeadersMax, Set(names).count == names.count, !names.contains("") else {
+            throw .incompleteSignature("SignedHeaders must name each header once.")
+        }
+        guard signature.utf8.count == 64, let signature = bytes(hexDigits: signature) else { throw .signatureDoesNotMatch() }
+        guard (token?.utf8.count ?? 0) <= Self.tokenBytesMax else { throw .invalidClientTokenId }
+        self.form = form
+        accessKey = parts[0]
+        scope = SignatureV4.Scope(date: parts[1], region: parts[2], service: parts[3])
+        self.signedHeaders = names.sorted()
+        self.signature = signature
+        securityToken = token
+        self.signed = signed
+    }
+}
+
+/// The query's parameters that carry a signature.
+private struct QueryParameters {
+    var values: [String: String] = [:]
+
+    var isPresigned: Bool { values["X-Amz-Algorithm"] != nil || values["X-Amz-Signature"] != nil }
+
+    private static let names: Set<String> = [
+        "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature",
+        "X-Amz-Security-Token",
+    ]
+
+    /// Throws `incompleteSignature` where one of them comes twice.
+    init(_ rawQuery: String) throws(SignatureV4.Refusal) {
+        for pair in rawQuery.utf8.split(separator: UInt8(ascii: "&")) {
+            let halves = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(decoding: halves.first.map { PercentEncoding.decoded($0, plusIsSpace: true) } ?? [], as: UTF8.self)
+            guard QueryParameters.names.contains(name) else { continue }
+            let value = halves.count == 2 ? PercentEncoding.decoded(halves[1], plusIsSpace: true) : []
+            guard values.updateValue(String(decoding: value, as: UTF8.self), forKey: name) == nil else {
+                throw .incompleteSignature("The parameter '\(name)' is given more than once.")
+            }
+        }
+    }
+}
+
+/// Dates of signed requests.
+enum HTTPDate {
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// Reads `20150830T123600Z`, and where `mayBeHTTP` also a Date header's `Sun, 30 Aug 2015 12:36:00
+    /// GMT` (RFC 9110; Python's libraries write the zone as `-0000`). To the second.
+    static func read(_ text: String, mayBeHTTP: Bool) -> Instant? {
+        if text.utf8.count == 16, text.hasSuffix("Z"), !text.utf8.contains(UInt8(ascii: ":")) { return Instant(iso8601: text) }
+        guard mayBeHTTP, text.utf8.count <= 40 else { return nil }
+        let words = text.split(separator: " ").drop { $0.hasSuffix(",") }
+        let parts = Array(words)
+        guard parts.count == 5, ["GMT", "UTC", "+0000", "-0000"].contains(parts[4]),
+            let month = months.firstIndex(of: String(parts[1])),
+            let day = number(parts[0]), let year = number(parts[2])
+        else { return nil }
+        let clock = parts[3].split(separator: ":", omittingEmptySubsequences: false).map(number)
+        guard clock.count == 3, let hour = clock[0], let minute = clock[1], let second = clock[2] else { return nil }
+        return CivilTime(year: year, month: month + 1, day: day, hour: hour, minute: minute, second: second)?.instant
+    }
+
+    private static func number(_ text: Substring) -> Int? {
+        (1...4).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
+    }
+}
+
+private func split(_ text: some StringProtocol, at separator: UInt8) -> (Substring, Substring?) {
+    let text = Substring(text)
+    guard let place = text.utf8.firstIndex(of: separator) else { return (text, nil) }
+    return (text[..<place], text[text.utf8.index(after: place)...])
+}
+
+private func trimmed(_ text: Substring) -> Substring {
+    var text = text
+    while text.utf8.first == 0x20 || text.utf8.first == 0x09 { text.removeFirst() }
+    while text.utf8.last == 0x20 || text.utf8.last == 0x09 { text.removeLast() }
+    return text
+}

@@ -1,0 +1,76 @@
+//  Derived signing keys. One is good for a day, a region and a service; deriving it costs four
+//  HMACs, so those in use are remembered.
+
+import Crypto
+import Model
+import Synchronization
+
+extension SignatureV4 {
+    /// A bounded memory of derived keys, shared by all calls of a face. Least recently used keys go
+    /// first, by generations: what was used since the last turn survives the next.
+    public final class SigningKeys: Sendable {
+        private struct Name: Hashable {
+            var accessKey: String
+            var scope: Scope
+        }
+
+        private struct Entry {
+            var secret: [UInt8]
+            var key: SymmetricKey
+        }
+
+        private struct Generations {
+            var young: [Name: Entry] = [:]
+            var old: [Name: Entry] = [:]
+        }
+
+        private let generations = Mutex(Generations())
+        private let generationMax: Int
+
+        /// Remembers at most `keysMax` keys (at least 2).
+        public init(keysMax: Int = 4096) { generationMax = max(1, keysMax / 2) }
+
+        /// How many keys are remembered.
+        public var count: Int { generations.withLock { $0.young.count + $0.old.count } }
+
+        func key(for claim: Claim, secret: String) -> SymmetricKey? {
+            let name = Name(accessKey: claim.accessKey, scope: claim.scope)
+            return generations.withLock { generations -> SymmetricKey? in
+                let entry: Entry
+                if let young = generations.young[name] {
+                    entry = young
+                } else if let old = generations.old[name] {
+                    entry = old
+                    insert(entry, name, &generations)
+                } else {
+                    return nil
+                }
+                // A key id whose secret was replaced must not answer for the old one.
+                return entry.secret == Array(secret.utf8) ? entry.key : nil
+            }
+        }
+
+        func keep(_ key: SymmetricKey, for claim: Claim, secret: String) {
+            let name = Name(accessKey: claim.accessKey, scope: claim.scope)
+            generations.withLock { insert(Entry(secret: Array(secret.utf8), key: key), name, &$0) }
+        }
+
+        private func insert(_ entry: Entry, _ name: Name, _ generations: inout Generations) {
+            if generations.young.count >= generationMax, generations.young[name] == nil {
+                generations.old = generations.young
+                generations.young = [:]
+            }
+            generations.old[name] = nil
+            generations.young[name] = entry
+        }
+
+        /// The key that signs in `scope` (AWS General Reference, "Deriving the signing key").
+        static func derived(secret: String, _ scope: Scope) -> SymmetricKey {
+            var key = SymmetricKey(data: Array("AWS4\(secret)".utf8))
+            for part in [scope.date, scope.region, scope.service, SignatureV4.terminator] {
+                key = SymmetricKey(data: Array(HMAC<SHA256>.authenticationCode(for: Array(part.utf8), using: key)))
+            }
+            return key
+        }
+    }
+}
