@@ -24,6 +24,10 @@ final class MetadataHandler: ChannelInboundHandler {
     private let domain: String
     private var head: HTTPRequestHead?
     private var bodyLength = 0
+    /// Ends when the last answer has gone out; nil before the first.
+    private var written: EventLoopFuture<Void>?
+    private var answering = false
+    private var inputEnded = false
 
     init(service: EdgeService, domain: String) {
         self.service = service
@@ -68,10 +72,12 @@ final class MetadataHandler: ChannelInboundHandler {
         }
         // It stays for the connection's life: set back at once, a retransmission of the token's packet
         // would go further than the token may.
+        answering = true
         let set = context.channel.setOption(
             ChannelOptions.Types.SocketOption(level: SocketOptionLevel(IPPROTO_IP), name: SocketOptionName(IP_TTL)),
             value: SocketOptionValue(hopLimit))
         set.assumeIsolated().whenComplete { outcome in
+            self.answering = false
             switch outcome {
             case .success: self.write(response, to: head, keepAlive: head.isKeepAlive, context)
             case .failure: context.close(promise: nil)
@@ -92,8 +98,22 @@ final class MetadataHandler: ChannelInboundHandler {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
         }
         let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
+        self.written = written
         context.triggerUserOutboundEvent(GuestConnectionHandler.Answered(), promise: nil)
-        if !keepAlive { written.assumeIsolated().whenComplete { _ in context.close(promise: nil) } }
+        if !keepAlive || inputEnded { written.assumeIsolated().whenComplete { _ in context.close(promise: nil) } }
+    }
+
+    /// The guest sends no more: once it has what it asked for, the connection is of no use.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent {
+            inputEnded = true
+            if let written, !answering {
+                written.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+            } else if !answering {
+                context.close(promise: nil)
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
