@@ -76,7 +76,7 @@ let house: [Part] = [
 
     // Controllers.
     Part(
-        name: "Edge", folder: "Controllers/Edge", uses: ["Model", "Platform"],
+        name: "Edge", folder: "Controllers/Edge", uses: ["Model", "Platform", "CLinux"],
         products: ["Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Crypto"], tested: true),
     Part(
         name: "Node", folder: "Controllers/Node",

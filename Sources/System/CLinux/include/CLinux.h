@@ -4,6 +4,7 @@
 #define KARRI_CLINUX_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /// Enters the network namespace behind `fd` (setns(2), CLONE_NEWNET) on the calling thread.
@@ -21,5 +22,10 @@ ssize_t karri_receive_descriptors(int socket, void *bytes, size_t room, int *fds
 
 /// The uid of the process at the other end of a Unix socket (SO_PEERCRED), or -1.
 long karri_peer_uid(int socket);
+
+/// Sends a UDP datagram without waiting, from an address and by an interface of the caller's choice
+/// (ip(7), IP_PKTINFO). Addresses and port in host byte order; 0 leaves the choice to the routes.
+ssize_t karri_send_datagram(
+    int socket, const void *bytes, size_t count, uint32_t to_address, uint16_t to_port, uint32_t from_address, int interface);
 
 #endif
