@@ -51,9 +51,9 @@ public struct GuestFolder: Sendable, Hashable {
 
     /// Makes the folder for a start: fresh sockets, the old log kept.
     func make(for machine: Machine) throws(Fault) {
-        for folder in ancestors() { try makeFolder(folder, mode: 0o711) }
-        try makeFolder(path, mode: 0o711)
-        try makeFolder(run, mode: 0o700)
+        for folder in ancestors() { try Self.makeFolder(folder, mode: 0o711) }
+        try Self.makeFolder(path, mode: 0o711)
+        try Self.makeFolder(run, mode: 0o700)
         // Whoever owned the folder before may have been another uid; its sockets would be in the way.
         for name in try Self.names(in: run) { unlink(run + "/" + name) }
         guard lchown(run, machine.uid, machine.gid) == 0 else { throw Self.failure("give away", run) }
@@ -67,6 +67,15 @@ public struct GuestFolder: Sendable, Hashable {
 
     /// What was started here last; nil if nothing, or if the file is not readable as such.
     func machine() throws(Fault) -> Machine? { try read(Machine.self, from: machineFile) }
+
+    var exists: Bool { access(path, F_OK) == 0 }
+
+    /// When the machine was last started here.
+    var startedAt: Instant? {
+        var status = stat()
+        guard lstat(machineFile, &status) == 0 else { return nil }
+        return Instant(microseconds: Int64(status.st_mtim.tv_sec) * 1_000_000 + Int64(status.st_mtim.tv_nsec) / 1000)
+    }
 
     /// Why and when it ended.
     struct Ended: Codable {
@@ -84,6 +93,14 @@ public struct GuestFolder: Sendable, Hashable {
                 guard unlink(folder + "/" + name) == 0 || errno == ENOENT else { throw Self.failure("remove", folder + "/" + name) }
             }
             guard rmdir(folder) == 0 || errno == ENOENT else { throw Self.failure("remove", folder) }
+        }
+    }
+
+    /// Removes a folder of the host's own with all that is in it.
+    static func removeTree(_ folder: String) throws(Fault) {
+        guard access(folder, F_OK) == 0 else { return }
+        do { try FileManager.default.removeItem(atPath: folder) } catch {
+            throw Fault(.storage, "could not remove \(folder)", because: error)
         }
     }
 
@@ -115,7 +132,7 @@ public struct GuestFolder: Sendable, Hashable {
         return [String(node), String(guests)]
     }
 
-    private func makeFolder(_ folder: String, mode: mode_t) throws(Fault) {
+    static func makeFolder(_ folder: String, mode: mode_t) throws(Fault) {
         do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
             throw Fault(.storage, "could not make \(folder)", because: error)
         }

@@ -56,9 +56,10 @@ public enum MachineEvent: Sendable, Hashable {
     case paused(name: String, reason: MachineStatus.Reason)
     case stopped(name: String, reason: MachineStatus.Reason)
     case rebooted(name: String)
-    /// A disk failed; `serial` is its serial where it is known, else empty. `reason` is "enospc" when
+    /// A disk failed; `device` is the hypervisor's name for it, counted in the order of `Machine.disks`
+    /// ("virtio-disk0" is the first). `reason` is "enospc" when
     /// the host's disk is full.
-    case diskError(name: String, serial: String, reason: String)
+    case diskError(name: String, device: String, reason: String)
     /// Events may have been missed (the hypervisor went away, or the reader was slow): list again.
     case lost
 }

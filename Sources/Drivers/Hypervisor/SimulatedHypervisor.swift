@@ -168,10 +168,10 @@ public actor SimulatedHypervisor: HypervisorDriver {
     }
 
     /// A disk fails: the machine pauses until it is resumed.
-    public func diskFails(_ name: String, serial: String) throws(Fault) {
+    public func diskFails(_ name: String, device: String) throws(Fault) {
         _ = try running(name)
         move(name, to: .paused, .diskError)
-        broadcast.send(.diskError(name: name, serial: serial, reason: ""))
+        broadcast.send(.diskError(name: name, device: device, reason: ""))
         broadcast.send(.paused(name: name, reason: .diskError))
     }
 
