@@ -71,7 +71,7 @@ let house: [Part] = [
     Part(
         name: "Hypervisor", folder: "Drivers/Hypervisor", uses: ["Model", "Platform", "CLibvirt", "CLinux"],
         products: ["Logging"], tested: true),
-    Part(name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform"], products: ["Logging", "Crypto"], tested: true),
+    Part(name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true),
     Part(name: "Dataplane", folder: "Drivers/Dataplane", uses: ["Model", "Platform"], products: ["Logging"], tested: true),
 
     // Controllers.

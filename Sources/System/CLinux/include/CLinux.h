@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "Confinement.h"
+
 /// Enters the network namespace behind `fd` (setns(2), CLONE_NEWNET) on the calling thread.
 int karri_enter_network_namespace(int fd);
 
