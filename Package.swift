@@ -82,7 +82,7 @@ let house: [Part] = [
         name: "Node", folder: "Controllers/Node",
         uses: ["Model", "Platform", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge"], products: ["Logging"], tested: true),
     Part(
-        name: "Cluster", folder: "Controllers/Cluster", uses: ["Model", "Platform", "Store", "Operations", "Fabric"],
+        name: "Cluster", folder: "Controllers/Cluster", uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
         products: ["Logging"], tested: true),
 
     // Services.

@@ -144,3 +144,25 @@ extension Rule: Owned {
     public static let noun = "security-group-rule"
     public static let idPrefix = "sgr"
 }
+
+extension ID where Thing: Owned {
+    /// The id as AWS spells it: prefix, `0`, 16 hex digits. Seventeen digits, as AWS's are.
+    public var shown: String { "\(Thing.idPrefix)-0\(hex)" }
+}
+
+/// The names of guests, as EC2 spells them.
+public enum InstanceNames {
+    /// `ip-10-0-0-5.ec2.internal`, or with the region elsewhere than in us-east-1.
+    public static func privateName(_ address: IPv4Address, region: String) -> String {
+        "ip-\(dashed(address)).\(region == "us-east-1" ? "ec2.internal" : "\(region).compute.internal")"
+    }
+
+    /// `ec2-198-51-100-7.REGION.compute.amazonaws.com` is not ours to give: the name is local.
+    public static func publicName(_ address: IPv4Address, region: String) -> String {
+        "ec2-\(dashed(address)).\(region).compute.karri.internal"
+    }
+
+    private static func dashed(_ address: IPv4Address) -> String {
+        address.bytes.map(String.init).joined(separator: "-")
+    }
+}

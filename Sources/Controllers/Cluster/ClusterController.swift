@@ -1,0 +1,240 @@
+//  One zone's cluster controller: holds the sessions of its hosts, tells each what it should hold,
+//  and alone writes what they report. What it tells is a pure function of the store; it may end at
+//  any time.
+
+import Authority
+import Database
+import Fabric
+import GRPCCore
+import Logging
+import Model
+import Store
+
+/// A zone's sessions with its hosts.
+public actor ClusterController: SessionHandler {
+    let engine: any Engine
+    let chance: Chance
+    let log: Logger
+    let zone: Zone
+    let epoch: UInt64
+    nonisolated let builder: DocumentBuilder
+    nonisolated let reports: ReportWriter
+
+    private var sessions: [ID<Host>: OwnerSession] = [:]
+    private var domains: [ID<Domain>: [String: [UInt8]]] = [:]
+    private var domainOfPort: [Int64: ID<Domain>] = [:]
+
+    /// How long a host may be without a session before it counts as lost: a restart of its node
+    /// controller takes a second.
+    static let grace = Duration.seconds(10)
+
+    /// Takes the zone's lease under a new epoch.
+    public init(
+        zone: Zone, engine: any Engine, chance: Chance, seal: Seal, region: String, log: Logger,
+        poweredOff: @escaping ReportWriter.PoweredOff
+    ) async throws(Fault) {
+        self.engine = engine
+        self.chance = chance
+        self.log = log
+        self.zone = zone
+        let taken = try await engine.write { tx throws(Fault) in try tx.takeLease("cluster/\(zone.name)", holder: "control") }
+        epoch = UInt64(taken)
+        builder = DocumentBuilder(seal: seal, region: region)
+        reports = ReportWriter(engine: engine, chance: chance, log: log, poweredOff: poweredOff)
+    }
+
+    /// Follows the store and tells the hosts, until cancelled.
+    public func run() async throws {
+        for await batch in engine.changes() {
+            switch batch {
+            case .lost:
+                domains = [:]
+                domainOfPort = [:]
+                for session in sessions.values { session.marks.markEverything() }
+            case .changes(let changes):
+                do { try await follow(changes) } catch {
+                    log.error("changes could not be followed", metadata: ["error": "\(error)"])
+                    for session in sessions.values { session.marks.markEverything() }
+                }
+            }
+        }
+    }
+
+    private func follow(_ changes: [Change]) async throws(Fault) {
+        let holdings = changes.filter { $0.table == "holding" }.map { ID<Holding>(stored: $0.id) }
+        if !holdings.isEmpty {
+            let rows = try await engine.readNow { tx throws(Fault) in
+                try holdings.map { id throws(Fault) in try tx.find(Holding.table, id) }
+            }
+            for (id, row) in zip(holdings, rows) { mark(id, row) }
+        }
+        for change in changes where change.table == "instance" {
+            for session in sessions.values { session.marks.markGuest(ID(stored: change.id)) }
+        }
+        for change in changes where change.table == "port" { try await followPort(ID(stored: change.id)) }
+        for change in changes where change.table == "security_group" { try await followGroup(ID(stored: change.id)) }
+    }
+
+    private func mark(_ id: ID<Holding>, _ row: Holding?) {
+        for session in sessions.values {
+            // A row that is gone concerns whoever was sent it.
+            if let row, session.host == row.host || session.pool == row.pool {
+                session.marks.mark(id, row)
+            } else if row == nil {
+                session.marks.markGone(id)
+            }
+        }
+    }
+
+    private func followPort(_ port: ID<Port>) async throws(Fault) {
+        let builder = builder
+        let entry = try await engine.readNow { tx throws(Fault) in try builder.port(tx, port) }
+        guard let domain = entry?.domain ?? domainOfPort[port.stored], domains[domain] != nil else { return }
+        domains[domain]?[DocumentBuilder.key(port)] = entry?.payload
+        domainOfPort[port.stored] = entry == nil ? nil : domain
+        for session in sessions.values { session.marks.markDomain(domain, DocumentBuilder.key(port)) }
+        if let instance = entry?.instance { for session in sessions.values { session.marks.markGuest(instance) } }
+    }
+
+    private func followGroup(_ group: ID<Group>) async throws(Fault) {
+        let builder = builder
+        let entry = try await engine.readNow { tx throws(Fault) in try builder.group(tx, group) }
+        let key = DocumentBuilder.key(group)
+        for domain in domains.keys where entry?.domain == domain || (entry == nil && domains[domain]?[key] != nil) {
+            domains[domain]?[key] = entry?.payload
+            for session in sessions.values { session.marks.markDomain(domain, key) }
+        }
+    }
+
+    /// A routing domain's entries: read once, then kept up, for all its hosts.
+    func entries(of domain: ID<Domain>) async throws(Fault) -> [String: [UInt8]] {
+        if let known = domains[domain] { return known }
+        let builder = builder
+        let (entries, ports) = try await engine.read { tx throws(Fault) in try builder.domain(tx, domain) }
+        // Another session may have read it in the meantime, and changes may have been followed since.
+        if let known = domains[domain] { return known }
+        domains[domain] = entries
+        for port in ports { domainOfPort[port.stored] = domain }
+        return entries
+    }
+
+    func forgetUnused(_ domain: ID<Domain>) {
+        if !sessions.values.contains(where: { $0.marks.uses(domain) }) { domains[domain] = nil }
+    }
+
+    // MARK: - Sessions
+
+    public nonisolated func serve(
+        _ messages: RPCAsyncSequence<FromOwner, any Error>, send: @escaping @Sendable (ToOwner) async throws -> Void
+    ) async throws {
+        var iterator = messages.makeAsyncIterator()
+        guard let first = try await iterator.next(), case .hello(let hello)? = first.kind else {
+            throw RPCError(code: .failedPrecondition, message: "a session begins with hello")
+        }
+        let session = try await begin(hello)
+        try await send(ToOwner.with { $0.welcome = Welcome.with { $0.host = session.host.bits; $0.pool = session.pool.bits } })
+        let rest = SessionMessages(iterator: iterator)
+        let outcome = await Result { try await session.run(rest, of: self, send: send) }
+        await end(session)
+        try outcome.get()
+    }
+
+    private func begin(_ hello: Hello) async throws -> OwnerSession {
+        guard hello.zone == zone.name else {
+            throw RPCError(code: .failedPrecondition, message: "this is zone \(zone.name), not \(hello.zone)")
+        }
+        let (host, pool) = try await register(hello)
+        sessions[host]?.cancel()
+        let counter = hello.epoch == epoch ? hello.counter : 0
+        let session = OwnerSession(
+            host: host, pool: pool, name: hello.host, sender: DocumentSender(epoch: epoch, counter: counter), log: log)
+        sessions[host] = session
+        log.info("host in session", metadata: ["host": "\(hello.host)", "accelerator": "\(hello.accelerator)"])
+        return session
+    }
+
+    /// The host's rows, made at its first session; its capacity is as it says.
+    private func register(_ hello: Hello) async throws(Fault) -> (ID<Host>, ID<Pool>) {
+        let now = chance.now()
+        let seed = chance.bits()
+        let zone = zone
+        return try await engine.write { tx throws(Fault) in
+            var dice = Dice(seed: seed)
+            let memory = ByteCount(hello.memory)
+            let bytes = ByteCount(hello.poolBytes)
+            if let host = try tx.host(named: hello.host) {
+                try tx.resize(host.id, processors: hello.processors, memory: memory, accelerator: hello.accelerator)
+                try tx.run(
+                    """
+                    UPDATE pool SET bytes_free = CASE WHEN bytes_free + $2 - bytes < 0 THEN 0 ELSE bytes_free + $2 - bytes END, bytes = $2
+                    WHERE id = $1 AND bytes <> $2
+                    """, [host.pool.value, bytes.value])
+                if host.state == .lost { try tx.set(.up, of: host.id) }
+                return (host.id, host.pool)
+            }
+            let pool = Pool(
+                id: dice.id(), zone: zone.id, host: nil, name: "\(hello.host)-disk", bytes: bytes, bytesFree: bytes, created: now,
+                revision: 1)
+            tx.insert(pool, into: Pool.table)
+            let host = Host(
+                id: dice.id(), zone: zone.id, name: hello.host, state: .up, processors: hello.processors, memory: memory,
+                processorsFree: hello.processors, memoryFree: memory, pool: pool.id, accelerator: hello.accelerator, created: now,
+                revision: 1)
+            tx.insert(host, into: Host.table)
+            try tx.run("UPDATE pool SET host = $2 WHERE id = $1", [pool.id.value, host.id.value])
+            tx.tell(.host, host.id.stored, at: now, source: "cluster", "joined as \(hello.host)")
+            return (host.id, pool.id)
+        }
+    }
+
+    private func end(_ session: OwnerSession) {
+        guard sessions[session.host] === session else { return }
+        sessions[session.host] = nil
+        log.warning("host out of session", metadata: ["host": "\(session.name)"])
+    }
+
+    /// Marks hosts that have been without a session for the grace time. To be called now and then.
+    public func markLostHosts(since: [ID<Host>: Instant]) async throws(Fault) -> [ID<Host>: Instant] {
+        let now = chance.now()
+        let zone = zone
+        let hosts = try await engine.read { tx throws(Fault) in try tx.hosts(in: zone.id) }
+        var absent: [ID<Host>: Instant] = [:]
+        for host in hosts where sessions[host.id] == nil && host.state == .up {
+            let first = since[host.id] ?? now
+            absent[host.id] = first
+            if now - first >= ClusterController.grace {
+                log.error("host is lost", metadata: ["host": "\(host.name)"])
+                try await engine.write { tx throws(Fault) in try tx.set(.lost, of: host.id) }
+            }
+        }
+        return absent
+    }
+
+    /// When each host was heard last.
+    public func lastHeard() -> [ID<Host>: Instant] { sessions.mapValues { $0.lastHeard } }
+
+    /// Asks a host about a machine's console.
+    ///
+    /// - Throws: `.unavailable` when the host is not in session, `.timedOut`.
+    public func consoleOutput(of instance: ID<Instance>) async throws(Fault) -> (content: [UInt8], at: Instant) {
+        let holding = try await engine.readNow { tx throws(Fault) in try tx.holding(.machine, instance.stored) }
+        guard let host = holding?.host, let session = sessions[host] else {
+            throw Fault(.unavailable, "The machine's host cannot be asked at the moment.", kind: .host)
+        }
+        let answer = try await session.ask(Question.with { $0.consoleOutput.instance = instance.bits })
+        guard answer.fault.isEmpty else { throw Fault(.unavailable, answer.fault, kind: .instance) }
+        return (Array(answer.content), Instant(microseconds: answer.at))
+    }
+}
+
+/// The rest of a session's messages, for the one task that reads them.
+struct SessionMessages: @unchecked Sendable {
+    // Sound: handed once from `serve` to the reading task and used by it alone.
+    var iterator: RPCAsyncSequence<FromOwner, any Error>.AsyncIterator
+}
+
+extension Result where Failure == any Error {
+    init(_ body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}

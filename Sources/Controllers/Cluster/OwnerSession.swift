@@ -1,0 +1,214 @@
+//  One host's session: what it is still to be told, the sending of it, and questions to it.
+
+import Database
+import Fabric
+import Logging
+import Model
+import Store
+import Synchronization
+
+/// One session. Three tasks share it: one sends what is marked, one reads what comes, one asks.
+final class OwnerSession: Sendable {
+    let host: ID<Host>
+    let pool: ID<Pool>
+    let name: String
+    let marks = Marks()
+    private let log: Logger
+    private let sender: Mutex<DocumentSender>
+    private let heard = Mutex(Instant(microseconds: 0))
+    private let questions = Questions()
+
+    /// Changes are gathered for this long, so that a busy zone sends many in one update.
+    static let gathering = Duration.milliseconds(4)
+
+    init(host: ID<Host>, pool: ID<Pool>, name: String, sender: DocumentSender, log: Logger) {
+        self.host = host
+        self.pool = pool
+        self.name = name
+        self.log = log
+        self.sender = Mutex(sender)
+    }
+
+    var lastHeard: Instant { heard.withLock(\.self) }
+
+    func cancel() { marks.close() }
+
+    func run(
+        _ messages: SessionMessages, of controller: ClusterController, send: @escaping @Sendable (ToOwner) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in try await tell(controller, send) }
+            group.addTask { [self] in try await listen(messages, controller) }
+            group.addTask { [self] in for await question in questions.stream { try await send(question) } }
+            defer {
+                group.cancelAll()
+                questions.close()
+                marks.close()
+            }
+            try await group.next()
+        }
+    }
+
+    // MARK: - What it should hold
+
+    private func tell(_ controller: ClusterController, _ send: @Sendable (ToOwner) async throws -> Void) async throws {
+        marks.markEverything()
+        for await _ in marks.wakes {
+            let marked = marks.take()
+            let entries = try await controller.builder.entries(for: marked, of: self, controller)
+            if let update = sender.withLock({ $0.update(entries) }) {
+                try await send(ToOwner.with { $0.update = update })
+            }
+            try await Task.sleep(for: OwnerSession.gathering)
+        }
+    }
+
+    /// What the owner was sent of a section.
+    func sentKeys(of section: String) -> Set<String> { sender.withLock { $0.keys(of: section) } }
+    func sentSections() -> Set<String> { sender.withLock { $0.sectionNames } }
+
+    // MARK: - What it holds
+
+    private func listen(_ messages: SessionMessages, _ controller: ClusterController) async throws {
+        var messages = messages
+        while let message = try await messages.iterator.next() {
+            heard.withLock { $0 = controller.chance.now() }
+            switch message.kind {
+            case .reports(let reports):
+                try await controller.reports.write(reports.reports, from: self)
+            case .answer(let answer):
+                questions.settle(answer)
+            case .applied(let applied) where !applied.refused.isEmpty:
+                // Ending the session has the owner dial again and be sent the whole.
+                throw Fault(.conflict, "\(name) refused its document: \(applied.refused)")
+            case .applied, .hello, nil: continue
+            }
+        }
+    }
+
+    func ask(_ question: Question) async throws(Fault) -> Answer { try await questions.ask(question) }
+}
+
+/// What of an owner's document may have changed.
+final class Marks: Sendable {
+    struct Marked: Sendable {
+        var everything = false
+        /// Holdings by what they are of; nil where the row is gone.
+        var holdings: [ID<Holding>: Holding?] = [:]
+        var guests: Set<ID<Instance>> = []
+        var domains: [ID<Domain>: Set<String>] = [:]
+    }
+
+    private struct State {
+        var marked = Marked()
+        /// What the owner was told of: holdings, and the domains that its machines need.
+        var told: [ID<Holding>: (Holding.Thing, Int64)] = [:]
+        var domainsOf: [ID<Instance>: Set<ID<Domain>>] = [:]
+    }
+
+    private let state = Mutex(State())
+    let wakes: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    init() { (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1)) }
+
+    func close() { wake.finish() }
+
+    func markEverything() { mark { $0.marked.everything = true } }
+    func mark(_ id: ID<Holding>, _ row: Holding) { mark { $0.marked.holdings[id] = .some(row) } }
+    func markGone(_ id: ID<Holding>) { mark(if: { $0.told[id] != nil }) { $0.marked.holdings[id] = .some(nil) } }
+    func markGuest(_ instance: ID<Instance>) {
+        mark(if: { $0.domainsOf[instance] != nil }) { $0.marked.guests.insert(instance) }
+    }
+    func markDomain(_ domain: ID<Domain>, _ key: String) {
+        mark(if: { $0.domainsOf.values.contains { $0.contains(domain) } }) { $0.marked.domains[domain, default: []].insert(key) }
+    }
+
+    private func mark(if concerned: (State) -> Bool = { _ in true }, _ change: (inout State) -> Void) {
+        let isMarked = state.withLock { state in
+            guard concerned(state) else { return false }
+            change(&state)
+            return true
+        }
+        if isMarked { wake.yield() }
+    }
+
+    func take() -> Marked {
+        state.withLock { state in
+            defer { state.marked = Marked() }
+            return state.marked
+        }
+    }
+
+    func told(_ id: ID<Holding>, _ kind: Holding.Thing, _ thing: Int64) { state.withLock { $0.told[id] = (kind, thing) } }
+    func forget(_ id: ID<Holding>) -> (Holding.Thing, Int64)? { state.withLock { $0.told.removeValue(forKey: id) } }
+    func thing(of id: ID<Holding>) -> (Holding.Thing, Int64)? { state.withLock { $0.told[id] } }
+    func toldHoldings() -> [ID<Holding>] { state.withLock { Array($0.told.keys) } }
+
+    func needs(_ instance: ID<Instance>, _ domains: Set<ID<Domain>>) { state.withLock { $0.domainsOf[instance] = domains } }
+    func noLongerNeeds(_ instance: ID<Instance>) { state.withLock { $0.domainsOf[instance] = nil } }
+    func neededDomains() -> Set<ID<Domain>> { state.withLock { $0.domainsOf.values.reduce(into: []) { $0.formUnion($1) } } }
+    func uses(_ domain: ID<Domain>) -> Bool { state.withLock { $0.domainsOf.values.contains { $0.contains(domain) } } }
+}
+
+/// Questions under way: each is answered, or times out.
+final class Questions: Sendable {
+    private struct State {
+        var next: UInt64 = 1
+        var waiting: [UInt64: AsyncStream<Answer>.Continuation] = [:]
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
+    let stream: AsyncStream<ToOwner>
+    private let outgoing: AsyncStream<ToOwner>.Continuation
+
+    static let patience = Duration.seconds(10)
+    static let waitingMax = 64
+
+    init() { (stream, outgoing) = AsyncStream.makeStream(of: ToOwner.self, bufferingPolicy: .bufferingOldest(Questions.waitingMax)) }
+
+    func ask(_ question: Question) async throws(Fault) -> Answer {
+        let (answers, continuation) = AsyncStream.makeStream(of: Answer.self, bufferingPolicy: .bufferingOldest(1))
+        let number: UInt64? = state.withLock { state in
+            guard !state.isClosed, state.waiting.count < Questions.waitingMax else { return nil }
+            defer { state.next += 1 }
+            state.waiting[state.next] = continuation
+            return state.next
+        }
+        guard let number else { throw Fault(.unavailable, "The host has too many questions to answer.", kind: .host) }
+        defer { state.withLock { _ = $0.waiting.removeValue(forKey: number) } }
+        var numbered = question
+        numbered.number = number
+        outgoing.yield(ToOwner.with { $0.question = numbered })
+        let answer: Answer? = await withTaskGroup(of: Answer?.self) { group in
+            group.addTask { await answers.first { _ in true } }
+            group.addTask {
+                // A cancelled sleep is as good as one that ended: the other task was first.
+                do { try await Task.sleep(for: Questions.patience) } catch {}
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        guard let answer else { throw Fault(.timedOut, "The host did not answer in time.", kind: .host) }
+        return answer
+    }
+
+    func settle(_ answer: Answer) {
+        let continuation = state.withLock { $0.waiting.removeValue(forKey: answer.number) }
+        continuation?.yield(answer)
+        continuation?.finish()
+    }
+
+    func close() {
+        outgoing.finish()
+        let left = state.withLock { state in
+            state.isClosed = true
+            defer { state.waiting = [:] }
+            return state.waiting
+        }
+        for continuation in left.values { continuation.finish() }
+    }
+}
