@@ -205,8 +205,10 @@ let instanceName = "arn:aws:ec2:here:111111111111:instance/i-0123456789abcdef0"
         let pattern = String(repeating: "*a", count: 1000) + "b"
         let compiled = try #require(PolicyPattern(pattern, .init(wildcards: true, variables: false)))
         let text = [UInt8](repeating: UInt8(ascii: "a"), count: 2048)
-        let elapsed = ContinuousClock().measure { #expect(compiled.matches(text, PolicyContext()) == false) }
-        #expect(elapsed < .seconds(5))
+        var matches: Bool?
+        let used = threadTime { matches = compiled.matches(text, PolicyContext()) }
+        #expect(matches == false)
+        #expect(used < .seconds(5))
     }
 
     /// The compiled matcher agrees with the plainest one there is.

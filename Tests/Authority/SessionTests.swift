@@ -86,14 +86,16 @@ private func session(
             allow("ec2:Other\($0)*", "arn:aws:ec2:*:*:instance/*", #"{"StringEquals":{"aws:RequestTag/a":"b"}}"#)
         }
         let set = PolicySet(identity: [try policy(statements.joined(separator: ","))])
-        let elapsed = ContinuousClock().measure {
+        var allowed = 0
+        let used = threadTime {
             for _ in 0..<1000 {
-                let decision = set.evaluate(PolicyRequest(action: "ec2:StopInstances", resource: instanceName))
-                if decision.isAllowed { Issue.record("allowed") }
+                let request = PolicyRequest(action: "ec2:StopInstances", resource: instanceName)
+                if set.evaluate(request).isAllowed { allowed += 1 }
             }
         }
-        // Generous: a debug build on a busy machine.
-        #expect(elapsed < .seconds(2), "\(elapsed / 1000) an evaluation")
+        #expect(allowed == 0)
+        // Generous: a debug build.
+        #expect(used < .seconds(1), "\(used / 1000) an evaluation")
     }
 }
 
