@@ -26,32 +26,28 @@ extension SignatureV4 {
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and "
             + "signing method. Consult the service documentation for details."
     }
-
-    /// How a family of services words its refusals.
-    public enum Dialect: Sendable, Hashable {
-        case ec2
-        /// IAM, STS and the other services of the Query protocol.
-        case query
-    }
 }
 
 extension SignatureV4.Refusal {
-    /// The error code, its message and the HTTP status.
-    public func wording(_ dialect: SignatureV4.Dialect) -> (code: String, message: String, status: Int) {
+    /// The refusal as the services of a dialect word it.
+    public func error(_ dialect: Dialect) -> AWSError {
         switch (self, dialect) {
         case (.missingAuthenticationToken, .ec2):
-            ("MissingAuthenticationToken", "Request must contain a valid (registered) AWS access key ID or X.509 certificate.", 403)
-        case (.missingAuthenticationToken, .query): ("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
-        case (.incompleteSignature(let message), _): ("IncompleteSignature", message, 400)
+            AWSError(
+                "MissingAuthenticationToken", "Request must contain a valid (registered) AWS access key ID or X.509 certificate.",
+                status: 403)
+        case (.missingAuthenticationToken, .query):
+            AWSError("MissingAuthenticationToken", "Request is missing Authentication Token", status: 403)
+        case (.incompleteSignature(let message), _): AWSError("IncompleteSignature", message, status: 400)
         case (.invalidClientTokenId, .ec2), (.signatureDoesNotMatch, .ec2), (.headersNotSigned, .ec2), (.payloadMismatch, .ec2):
-            ("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-        case (.expired, .ec2): ("RequestExpired", "Request has expired.", 400)
-        case (.notYetCurrent, .ec2): ("RequestExpired", "Request is not yet valid.", 400)
+            AWSError("AuthFailure", "AWS was not able to validate the provided access credentials", status: 401)
+        case (.expired, .ec2): AWSError("RequestExpired", "Request has expired.", status: 400)
+        case (.notYetCurrent, .ec2): AWSError("RequestExpired", "Request is not yet valid.", status: 400)
         case (.invalidClientTokenId, .query):
-            ("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+            AWSError("InvalidClientTokenId", "The security token included in the request is invalid.", status: 403)
         case (.signatureDoesNotMatch(let message), .query), (.expired(let message), .query), (.notYetCurrent(let message), .query):
-            ("SignatureDoesNotMatch", message, 403)
-        case (.headersNotSigned, .query), (.payloadMismatch, .query): ("SignatureDoesNotMatch", explanation, 403)
+            AWSError("SignatureDoesNotMatch", message, status: 403)
+        case (.headersNotSigned, .query), (.payloadMismatch, .query): AWSError("SignatureDoesNotMatch", explanation, status: 403)
         }
     }
 

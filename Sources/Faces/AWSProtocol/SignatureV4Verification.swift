@@ -28,7 +28,9 @@ extension SignatureV4 {
 extension SignatureV4.Claim {
     private static let minute: Duration = .seconds(60)
 
-    /// Checks the claim against the request and the key's secret. `keys` remembers derived keys.
+    /// Checks the claim against the request and the key's secret. `keys` remembers derived keys. A face
+    /// of forms gives `.normalized` as its path style whatever the scope says: then no scope that a
+    /// client chose leaves the body, which is the call itself, unsigned.
     /// Throws `expired`, `notYetCurrent`, `headersNotSigned`, `payloadMismatch`, `incompleteSignature`
     /// and `signatureDoesNotMatch`.
     public func verify(

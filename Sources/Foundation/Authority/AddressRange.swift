@@ -47,10 +47,11 @@ struct AddressRange: Sendable, Hashable {
         let halves = text.split(separator: "::", maxSplits: 2, omittingEmptySubsequences: false)
         switch halves.count {
         case 1:
-            guard let all = groups(halves[0], mayBeEmpty: false), all.count == 16 else { return nil }
+            guard let all = groups(halves[0], mayBeEmpty: false, isEnd: true), all.count == 16 else { return nil }
             return all
         case 2:
-            guard let front = groups(halves[0], mayBeEmpty: true), let back = groups(halves[1], mayBeEmpty: true),
+            guard let front = groups(halves[0], mayBeEmpty: true, isEnd: false),
+                let back = groups(halves[1], mayBeEmpty: true, isEnd: true),
                 front.count + back.count <= 14
             else { return nil }
             return front + [UInt8](repeating: 0, count: 16 - front.count - back.count) + back
@@ -58,12 +59,13 @@ struct AddressRange: Sendable, Hashable {
         }
     }
 
-    private static func groups(_ text: Substring, mayBeEmpty: Bool) -> [UInt8]? {
+    /// Groups of four hex digits; the last of an address may be an IPv4 address.
+    private static func groups(_ text: Substring, mayBeEmpty: Bool, isEnd: Bool) -> [UInt8]? {
         if text.isEmpty { return mayBeEmpty ? [] : nil }
         var bytes: [UInt8] = []
         let groups = text.split(separator: ":", omittingEmptySubsequences: false)
         for (place, group) in groups.enumerated() {
-            if place == groups.count - 1, let embedded = IPv4Address(group) {
+            if isEnd, place == groups.count - 1, let embedded = IPv4Address(group) {
                 bytes.append(contentsOf: embedded.bytes)
             } else {
                 guard (1...4).contains(group.utf8.count), group.utf8.first != UInt8(ascii: "+"),

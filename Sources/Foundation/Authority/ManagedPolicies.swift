@@ -47,7 +47,8 @@ public struct ManagedPolicy: Sendable, Hashable {
     ]
 
     private init(name: String, statements: [(actions: [String], resource: String)]) {
-        let reading = PolicyPattern.Reading(wildcards: true, variables: false, ignoringCase: true)
+        let actionReading = PolicyPattern.Reading(wildcards: true, variables: false, ignoringCase: true)
+        let resourceReading = PolicyPattern.Reading(wildcards: true, variables: true)
         self.name = name
         let texts = statements.map { statement in
             let actions = statement.actions.map { "\"\($0)\"" }.joined(separator: ",")
@@ -58,8 +59,8 @@ public struct ManagedPolicy: Sendable, Hashable {
             version: "2012-10-17", id: nil,
             statements: statements.map { statement in
                 PolicyStatement(
-                    id: nil, effect: .allow, actions: .these(statement.actions.compactMap { PolicyPattern($0, reading) }),
-                    resources: .these([PolicyPattern(statement.resource, reading)].compactMap { $0 }), principals: nil,
+                    id: nil, effect: .allow, actions: .these(statement.actions.compactMap { PolicyPattern($0, actionReading) }),
+                    resources: .these([PolicyPattern(statement.resource, resourceReading)].compactMap { $0 }), principals: nil,
                     conditions: [])
             })
     }

@@ -132,10 +132,11 @@ enum ConditionReader {
             }
             name = name[name.index(after: colon)...]
         }
-        let isNull = name.lowercased() == "null"
-        let ifExists = !isNull && name.lowercased().hasSuffix("ifexists")
+        let ifExists = name.lowercased().hasSuffix("ifexists")
         if ifExists { name = name.dropLast(8) }
-        guard let form = forms[name.lowercased()] else { throw .malformedPolicy("Invalid Condition type : \(word).") }
+        guard let form = forms[name.lowercased()], !ifExists || name.lowercased() != "null" else {
+            throw .malformedPolicy("Invalid Condition type : \(word).")
+        }
         guard let test = test(form.kind, values, variables: variables) else {
             throw .malformedPolicy("Invalid value for the condition key \(key) with \(word).")
         }
