@@ -68,6 +68,27 @@ private struct Identity: STS.Handlers {
         #expect(text(envelope.body("CreateTags")) == expected)
     }
 
+    @Test(arguments: [
+        (
+            400, Dialect.ec2,
+            "<Response><Errors><Error><Code>C</Code><Message>a&lt;b</Message></Error></Errors><RequestID>r-1</RequestID></Response>"
+        ),
+        (
+            400, .query,
+            #"<ErrorResponse xmlns="https://n/"><Error><Type>Sender</Type><Code>C</Code><Message>a&lt;b</Message></Error>"#
+                + "<RequestId>r-1</RequestId></ErrorResponse>"
+        ),
+        (
+            503, .query,
+            #"<ErrorResponse xmlns="https://n/"><Error><Type>Receiver</Type><Code>C</Code><Message>a&lt;b</Message></Error>"#
+                + "<RequestId>r-1</RequestId></ErrorResponse>"
+        ),
+    ])
+    func errorBodies(status: Int, dialect: Dialect, expected: String) {
+        let body = AWSError("C", "a<b", status: status).body(dialect, namespace: "https://n/", requestID: "r-1")
+        #expect(text(body) == #"<?xml version="1.0" encoding="UTF-8"?>"# + expected)
+    }
+
     @Test func everyBuiltOperationIsNamed() {
         #expect(EC2.Operation.allCases.count == 830)
         #expect(Set(EC2.Operation.allCases.filter(\.isBuilt).map(\.rawValue)) == Set(ec2RequestReaders.keys))

@@ -44,4 +44,15 @@ import Testing
         let expected = "<r><s>&lt;</s><i>-7</i><d>3.5</d><b>true</b><t>2024-01-31T12:34:56.000Z</t><x>aGk=</x></r>"
         #expect(text(xml.bytes) == expected)
     }
+
+    /// Texts of every size against the buffer's, up to a console's output.
+    @Test func largeTexts() {
+        for size in [0, 1, 62, 63, 64, 65, 129, 4097, 4 << 20] {
+            var xml = XMLWriter(capacity: 1)
+            xml.open("o")
+            xml.text(String(repeating: "x", count: size))
+            xml.close("o")
+            #expect(xml.bytes == Array("<o>".utf8) + Array(repeating: UInt8(ascii: "x"), count: size) + Array("</o>".utf8))
+        }
+    }
 }

@@ -7,6 +7,7 @@ import Model
 public struct FormParameters: Sendable {
     /// What a request may hold at most. A form that fits AWS's own limits fits these.
     public struct Limits: Sendable {
+        /// Parameters of one request.
         public var parameters = 10_000
         /// Bytes of one name, decoded.
         public var nameBytes = 512
@@ -29,9 +30,12 @@ public struct FormParameters: Sendable {
         }
     }
 
+    /// In the order in which they were sent.
     public private(set) var parameters: [Parameter] = []
+    /// What this request may hold.
     public let limits: Limits
 
+    /// A request without parameters, to be appended to.
     public init(limits: Limits = Limits()) { self.limits = limits }
 
     /// Reads `application/x-www-form-urlencoded` text: a body, or what follows `?` in a target.

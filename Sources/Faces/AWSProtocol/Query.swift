@@ -22,6 +22,7 @@ public struct Query: Sendable {
     let node: Node
     /// The parameter's full name as the caller wrote it; empty at the root.
     public let path: String
+    /// Whose words a refusal takes.
     public let dialect: Dialect
     let limits: FormParameters.Limits
 
@@ -74,6 +75,9 @@ public struct Fields: ~Copyable {
     private let query: Query
     private var taken: [Substring] = []
 
+    /// Begins to read the structure at a place.
+    ///
+    /// - Throws: `unknownParameter` if there is a value where the structure should be.
     public init(_ query: Query) throws(Fault) {
         self.query = query
         if query.node.value != nil { throw query.unknown() }

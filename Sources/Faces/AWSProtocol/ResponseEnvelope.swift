@@ -4,7 +4,9 @@
 /// Wraps results of one call. Source: Smithy's `awsQuery` and `ec2Query` response serialization.
 public struct ResponseEnvelope: Sendable {
     public var dialect: Dialect
+    /// The `xmlns` of the response's element.
     public var namespace: String
+    /// The id under which the call is logged and traced.
     public var requestID: String
 
     public init(_ dialect: Dialect, namespace: String, requestID: String) {

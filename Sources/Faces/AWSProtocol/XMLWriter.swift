@@ -11,6 +11,7 @@ public struct XMLWriter: ~Copyable {
     private var capacity: Int
     private var count = 0
 
+    /// - Parameter capacity: Bytes to make room for at once; the buffer grows.
     public init(capacity: Int = 1024) {
         self.capacity = max(capacity, 64)
         buffer = .allocate(capacity: self.capacity)
@@ -71,6 +72,7 @@ public struct XMLWriter: ~Copyable {
         close(name)
     }
 
+    /// A whole number in decimal digits.
     public mutating func element(_ name: StaticString, _ value: Int?) {
         guard let value else { return }
         open(name)
@@ -78,6 +80,7 @@ public struct XMLWriter: ~Copyable {
         close(name)
     }
 
+    /// The shortest decimal text that reads back as the same number.
     public mutating func element(_ name: StaticString, _ value: Double?) {
         guard let value else { return }
         open(name)
@@ -85,6 +88,7 @@ public struct XMLWriter: ~Copyable {
         close(name)
     }
 
+    /// `true` or `false`.
     public mutating func element(_ name: StaticString, _ value: Bool?) {
         guard let value else { return }
         open(name)
