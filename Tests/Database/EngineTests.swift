@@ -5,6 +5,10 @@ import DatabaseTesting
 import Model
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 @Suite struct EngineTests {
     /// Twenty at once of which eight fail, in the closure or at the commit: the others stay.
     @Test(arguments: EngineName.allCases)
@@ -310,6 +314,53 @@ import Testing
             }
             #expect(try await engine.amount(1) == 20)
         }
+    }
+
+    /// A text that could not be prepared, or whose preparation was skipped after a failure, is
+    /// prepared again when it is used again.
+    @Test(arguments: EngineName.allCases)
+    func aStatementMayFailToPrepareAndWorkLater(_ name: EngineName) async throws {
+        let store = try TestStore(name)
+        defer { store.remove() }
+        let engine = try await store.open(readers: 1, writers: 1)
+        try await engine.migrate(Fixtures.migrations)
+        let insert = "INSERT INTO later (id) VALUES ($1)"
+        let skipped = "INSERT INTO numbers (id, amount, label) VALUES ($1, 0, 'skipped')"
+        for _ in 0..<2 {
+            #expect(await Fixtures.fault { try await engine.write { tx throws(Fault) in try tx.run(insert, [1]) } } != nil)
+        }
+        _ = await Fixtures.fault {
+            try await engine.write { tx throws(Fault) in
+                tx.post("INSERT INTO numbers (id, amount) VALUES (1, NULL)")
+                tx.post(skipped, [2])
+            }
+        }
+        try await engine.migrate(Fixtures.migrations + [Migration("later", ["CREATE TABLE later (id {int} PRIMARY KEY) {strict}"])])
+        try await engine.write { tx throws(Fault) in
+            try tx.run(insert, [1])
+            try tx.run(skipped, [2])
+        }
+        #expect(try await engine.ids == [2])
+        await engine.close()
+    }
+
+    /// The log is moved into the file while writes go on, and does not grow without bound.
+    @Test func theWriteAheadLogIsBounded() async throws {
+        let store = try TestStore(.sqlite)
+        defer { store.remove() }
+        let engine = try await store.open()
+        try await engine.migrate(Fixtures.migrations)
+        for _ in 0..<40 {
+            try await engine.write { tx throws(Fault) in
+                tx.post("DELETE FROM numbers")
+                try tx.run("INSERT INTO numbers VALUES (1, 0, NULL, $1)", [.blob([UInt8](repeating: 7, count: 4 << 20))])
+            }
+        }
+        var file = stat()
+        #expect(stat(store.location + "-wal", &file) == 0)
+        #expect(file.st_size < 80 << 20, "160 MiB were written")
+        await engine.close()
+        #expect(stat(store.location + "-wal", &file) != 0 || file.st_size == 0)
     }
 
     @Test(arguments: EngineName.allCases)
