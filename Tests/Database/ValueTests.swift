@@ -183,6 +183,13 @@ import Testing
             #expect(missing?.kind == .notNull && missing?.columns == ["name"])
             #expect(await violation("INSERT INTO children VALUES (2, 77, NULL, NULL)")?.kind == .foreignKey)
             #expect(await violation("DELETE FROM parents WHERE id = 1")?.kind == .foreignKey)
+            // It hands over rows, and yet the constraint is heard.
+            let returning = await Fixtures.fault {
+                try await engine.write { tx throws(Fault) in
+                    try tx.value("DELETE FROM parents WHERE id = 1 RETURNING id", as: Int.self)
+                }
+            }
+            #expect(returning?.violation?.kind == .foreignKey)
             // Only the commit looks at this one.
             #expect(await violation("INSERT INTO children VALUES (2, 1, 77, NULL)")?.kind == .foreignKey)
             try await engine.write { tx throws(Fault) in

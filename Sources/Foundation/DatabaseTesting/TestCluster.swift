@@ -59,12 +59,13 @@ public final class TestCluster: Sendable {
     }
 
     /// Where to connect.
-    public func conninfo(_ database: String = "postgres") -> String { "host=\(folder) user=postgres dbname=\(database)" }
+    public func conninfo() -> String { "host=\(folder) user=postgres dbname=postgres" }
 
-    /// Runs statements that take no arguments, in one of its databases.
-    public func execute(_ sql: String, in database: String = "postgres") throws(Fault) {
-        let connection = PQconnectdb(conninfo(database))
+    /// Runs statements that take no arguments.
+    public func execute(_ sql: String) throws(Fault) {
+        let connection = PQconnectdb(conninfo())
         defer { PQfinish(connection) }
+        PQsetNoticeProcessor(connection, { _, _ in }, nil)
         let result = PQexec(connection, sql)
         defer { PQclear(result) }
         guard PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK else {

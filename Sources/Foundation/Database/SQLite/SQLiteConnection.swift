@@ -111,7 +111,7 @@ final class SQLiteConnection: Connection {
                     var row = Row(sqlite: statement.handle)
                     wanted = each(&row)
                 }
-                // A statement that writes is run to its end, where its constraints are checked.
+                // A statement that writes is run to its end, however few of its rows are wanted.
                 if !wanted, sqlite3_stmt_readonly(statement.handle) != 0 { return }
             case SQLITE_DONE: return
             case let code: throw failure(code, sql)
