@@ -218,8 +218,13 @@ import Testing
             try await driver.createTap("pa", owner: 1)
             try await driver.placeTap("pa", in: plan.id)
         }
-        try await expectSound(driver, plan.id)
-        try await expectSound(driver, nil)
-        return try await lab.listing().split(separator: "\n").filter { !$0.contains("@") }.joined(separator: "\n")
+        let inside = try await Command.run(
+            "nsenter",
+            [
+                "--net=\(driver.namespacePath(plan.id))", "sh", "-c",
+                "ip -br link; ip -4 -br address; ip -4 route; ip neigh show nud permanent; bridge fdb show dev vx; nft list ruleset",
+            ])
+        // Numbers of links change from life to life, and what is written after them.
+        return (try await lab.listing() + inside).split(separator: "\n").filter { !$0.contains("@") }.joined(separator: "\n")
     }
 }

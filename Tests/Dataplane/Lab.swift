@@ -93,16 +93,12 @@ struct Lab: Sendable {
 
     /// What `ip` and `nft` show of a host, apart from counters and changing times.
     func listing(_ number: Int = 1) async throws -> String {
-        var text = ""
-        for arguments in [
-            ["ip", "-br", "link"], ["ip", "-4", "route", "show", "table", "all"], ["ip", "rule"],
-            ["ip", "neigh", "show", "nud", "permanent"],
-            ["ip", "neigh", "show", "proxy"], ["nft", "list", "ruleset"], ["cat", "/proc/sys/net/ipv4/conf/up/forwarding"],
-            ["cat", "/proc/sys/net/ipv4/conf/up/proxy_arp"],
-        ] {
-            let output = try await Command.run("nsenter", ["--net=/run/netns/\(host(number))"] + arguments)
-            text += "# \(arguments.joined(separator: " "))\n\(output)"
-        }
+        let script = """
+            ip -br link; ip -4 route show table all; ip rule; ip neigh show nud permanent; ip neigh show proxy; nft list ruleset
+            cat /proc/sys/net/ipv4/conf/up/forwarding /proc/sys/net/ipv4/conf/up/proxy_arp
+            for chain in FORWARD DOCKER-USER; do iptables-nft -S $chain 2>/dev/null; done; true
+            """
+        let text = try await Command.run("nsenter", ["--net=/run/netns/\(host(number))", "sh", "-c", script])
         let namespaces = try await Command.run("ip", ["netns", "list"])
         return text + namespaces.split(separator: "\n").filter { $0.hasPrefix("\(driverMark(number))-") }.joined(separator: "\n")
     }
