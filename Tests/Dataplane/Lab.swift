@@ -5,6 +5,7 @@ import FoundationEssentials
 import Logging
 import Model
 import Platform
+import Testing
 
 @testable import Dataplane
 
@@ -92,16 +93,12 @@ struct Lab: Sendable {
 
     /// What `ip` and `nft` show of a host, apart from counters and changing times.
     func listing(_ number: Int = 1) async throws -> String {
-        var text = ""
-        for arguments in [
-            ["ip", "-br", "link"], ["ip", "route", "show", "table", "all"], ["ip", "rule"],
-            ["ip", "neigh", "show", "nud", "permanent"],
-            ["ip", "neigh", "show", "proxy"], ["nft", "list", "ruleset"], ["cat", "/proc/sys/net/ipv4/conf/up/forwarding"],
-            ["cat", "/proc/sys/net/ipv4/conf/up/proxy_arp"],
-        ] {
-            let output = try await Command.run("nsenter", ["--net=/run/netns/\(host(number))"] + arguments)
-            text += "# \(arguments.joined(separator: " "))\n\(output)"
-        }
+        let script = """
+            ip -br link; ip -4 route show table all; ip rule; ip neigh show nud permanent; ip neigh show proxy; nft list ruleset
+            cat /proc/sys/net/ipv4/conf/up/forwarding /proc/sys/net/ipv4/conf/up/proxy_arp
+            for chain in FORWARD DOCKER-USER; do iptables-nft -S $chain 2>/dev/null; done; true
+            """
+        let text = try await Command.run("nsenter", ["--net=/run/netns/\(host(number))", "sh", "-c", script])
         let namespaces = try await Command.run("ip", ["netns", "list"])
         return text + namespaces.split(separator: "\n").filter { $0.hasPrefix("\(driverMark(number))-") }.joined(separator: "\n")
     }
@@ -142,4 +139,22 @@ func group(_ bits: UInt64, ingress: [PlannedRule]) -> PlannedGroup {
 
 func subnet(_ text: String, _ gateway: String, _ nameServer: String) -> PlannedSubnet {
     PlannedSubnet(prefix: prefix(text), gateway: ip(gateway), nameServer: ip(nameServer))
+}
+
+/// The kernel is as it was applied.
+func expectSound(
+    _ driver: LinuxDataplane, _ domain: ID<Domain>?, at location: SourceLocation = #_sourceLocation
+) async throws(Fault) {
+    let found = try await driver.inspect(domain)
+    if !found.isEmpty { Issue.record("\(found)", sourceLocation: location) }
+}
+
+/// Two listings are the same; else the lines that only one has are recorded.
+func expectSame(_ one: String, _ other: String, _ note: String, at location: SourceLocation = #_sourceLocation) {
+    guard one != other else { return }
+    let lines = one.split(separator: "\n")
+    let others = other.split(separator: "\n")
+    let more = lines.filter { !others.contains($0) }
+    let less = others.filter { !lines.contains($0) }
+    Issue.record("\(note): only now \(more), only before \(less)", sourceLocation: location)
 }

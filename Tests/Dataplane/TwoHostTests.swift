@@ -45,7 +45,7 @@ import Testing
                     try await lab.addGuest("\(tenant)\(number)", plan.ports[0], host: number, gateway: "10.0.0.1")
                     try await driver.placeTap("p\(tenant)", in: plan.id)
                 }
-                #expect(try await driver.inspect(domainID(1)) == [])
+                try await expectSound(driver, domainID(1))
             }
             let guest = { (tenant: Int, host: Int) in lab.guest("\(tenant)\(host)") }
             try await Probe.check(

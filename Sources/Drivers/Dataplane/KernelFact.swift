@@ -7,8 +7,10 @@ import Model
 enum KernelFact: Hashable, Sendable {
     /// An address on a link, alone (/32).
     case address(IPv4Address, link: String)
-    /// A guest's link: up, with the gateway's MAC and this MTU.
-    case port(link: String, mtu: Int64)
+    /// A guest's link: up, with the gateway's MAC.
+    case port(link: String)
+    /// The largest packet on a link, in bytes.
+    case mtu(Int64, link: String)
     /// A route in a table; nil is the main one.
     case route(IPv4Prefix, RouteTarget, table: UInt32?)
     /// Where packets for an address on a link go, for ever.
@@ -43,7 +45,7 @@ extension KernelFact {
         switch self {
         case .rule: 0
         case .address: 1
-        case .port: 2
+        case .mtu, .port: 2
         case .neighbour: 3
         case .forwarding: 4
         case .route(_, .blackhole, _): 5
@@ -54,7 +56,7 @@ extension KernelFact {
 
     /// Two facts with one key cannot both be: adding the one replaces the other.
     private enum Key: Hashable {
-        case port(String)
+        case mtu(String)
         case route(IPv4Prefix, UInt32?)
         case neighbour(IPv4Address, String)
         case forwarding(MACAddress, String)
@@ -63,7 +65,7 @@ extension KernelFact {
 
     private var key: Key {
         switch self {
-        case .port(let link, _): .port(link)
+        case .mtu(_, let link): .mtu(link)
         case .route(let prefix, _, let table): .route(prefix, table)
         case .neighbour(let address, _, let link): .neighbour(address, link)
         case .forwarding(let mac, _, let link): .forwarding(mac, link)
@@ -73,6 +75,9 @@ extension KernelFact {
 
     /// The lines that turn `have` into `want`, removals first.
     static func difference(from have: Set<KernelFact>, to want: Set<KernelFact>) -> [BatchLine] {
+        // Setting a link's MAC or bringing it up makes the kernel forget its neighbours, and routes.
+        let renewed = Set(want.subtracting(have).compactMap { if case .port(let link) = $0 { link } else { nil } })
+        let have = have.filter { $0.link.map { !renewed.contains($0) } ?? true }
         let added = want.subtracting(have).sorted(by: inOrder)
         let replaced = Set(added.map(\.key))
         let removed = have.subtracting(want).filter { !replaced.contains($0.key) }.sorted { inOrder($1, $0) }
@@ -90,9 +95,10 @@ extension KernelFact {
     var addition: [BatchLine] {
         switch self {
         case .address(let address, let link): [BatchLine(text: "address replace \(address)/32 dev \(link)")]
-        case .port(let link, let mtu):
+        case .mtu(let mtu, let link): [BatchLine(text: "link set dev \(link) mtu \(mtu)")]
+        case .port(let link):
             [
-                BatchLine(text: "link set dev \(link) address \(DataplaneNames.gatewayMAC) mtu \(mtu) up"),
+                BatchLine(text: "link set dev \(link) address \(DataplaneNames.gatewayMAC) up"),
                 // Proxied answers are otherwise held back for up to 0.8 s.
                 BatchLine(text: "ntable change name arp_cache dev \(link) proxy_delay 0"),
             ]
@@ -110,7 +116,8 @@ extension KernelFact {
     var removal: [BatchLine] {
         switch self {
         case .address(let address, let link): [.gone("address delete \(address)/32 dev \(link)")]
-        case .port(let link, _): [.gone("link set dev \(link) down")]
+        case .mtu: []
+        case .port(let link): [.gone("link set dev \(link) down")]
         case .route(let prefix, let target, let table): [.gone("route delete \(KernelFact.words(prefix, target, table))")]
         case .neighbour(let address, _, let link): [.gone("neighbour delete \(address) dev \(link)")]
         case .proxy(let address, let link): [.gone("neighbour delete proxy \(address) dev \(link)")]
@@ -123,7 +130,7 @@ extension KernelFact {
     /// The link whose end would end the fact too.
     var link: String? {
         switch self {
-        case .address(_, let link), .port(let link, _), .neighbour(_, _, let link), .proxy(_, let link),
+        case .address(_, let link), .port(let link), .mtu(_, let link), .neighbour(_, _, let link), .proxy(_, let link),
             .forwarding(_, _, let link), .route(_, .link(let link), _), .route(_, .hop(_, let link), _):
             link
         case .route(_, .blackhole, _), .rule: nil

@@ -34,15 +34,15 @@ enum KernelListing {
 
     static func links(_ json: String) throws(Fault) -> [Link] { try decode([Lenient<Link>].self, json).compactMap(\.value) }
 
-    /// The facts of links that are up with the gateway's MAC.
+    /// The facts of links that are up with the gateway's MAC, and every link's MTU.
     static func ports(_ links: [Link]) -> Set<KernelFact> {
-        Set(
-            links.compactMap { link in
-                guard link.isUp, link.address.flatMap({ MACAddress($0) }) == DataplaneNames.gatewayMAC, let mtu = link.mtu else {
-                    return nil
-                }
-                return .port(link: link.ifname, mtu: mtu)
-            })
+        var facts: Set<KernelFact> = []
+        for link in links {
+            if let mtu = link.mtu { facts.insert(.mtu(mtu, link: link.ifname)) }
+            guard link.isUp, link.address.flatMap({ MACAddress($0) }) == DataplaneNames.gatewayMAC else { continue }
+            facts.insert(.port(link: link.ifname))
+        }
+        return facts
     }
 
     /// From `ip -json address show`. The host scope's 127.0.0.1 is left out.
@@ -113,16 +113,15 @@ enum KernelListing {
     }
 
     /// From `bridge -json fdb show dev LINK`.
-    static func forwarding(_ json: String) throws(Fault) -> Set<KernelFact> {
+    static func forwarding(_ json: String, link: String) throws(Fault) -> Set<KernelFact> {
         struct Entry: Decodable {
             var mac: String
-            var ifname: String
             var dst: String?
         }
         return Set(
             try decode([Lenient<Entry>].self, json).compactMap(\.value).compactMap { entry in
                 guard let mac = MACAddress(entry.mac), let host = entry.dst.flatMap({ IPv4Address($0) }) else { return nil }
-                return .forwarding(mac, host: host, link: entry.ifname)
+                return .forwarding(mac, host: host, link: link)
             })
     }
 

@@ -25,7 +25,7 @@ extension LinuxDataplane {
         facts.formUnion(try KernelListing.neighbours(neighbours))
         if links.contains(where: { $0.ifname == DataplaneNames.tunnel }) {
             let entries = try await shell.look(place, "bridge", ["-json", "fdb", "show", "dev", DataplaneNames.tunnel])
-            facts.formUnion(try KernelListing.forwarding(entries))
+            facts.formUnion(try KernelListing.forwarding(entries, link: DataplaneNames.tunnel))
         }
         return facts
     }
@@ -98,8 +98,11 @@ extension LinuxDataplane {
 
     static func compare(_ have: Set<KernelFact>, _ want: Set<KernelFact>) -> [Discrepancy] {
         want.subtracting(have).map { Discrepancy(.missing, $0.text) }.sorted { $0.what < $1.what }
-            + have.subtracting(want).map { Discrepancy(.unexpected, $0.text) }.sorted { $0.what < $1.what }
+            + have.subtracting(want).filter(isWorthRemoving).map { Discrepancy(.unexpected, $0.text) }.sorted { $0.what < $1.what }
     }
+
+    /// A placed link that no port claims has some MTU, which is nobody's concern.
+    private static func isWorthRemoving(_ fact: KernelFact) -> Bool { !fact.removal.isEmpty }
 
     func compareRules(_ rules: [Ruleset], _ place: Place) async throws(Fault) -> [Discrepancy] {
         let json = try await shell.look(place, "nft", ["-json", "list", "ruleset"])

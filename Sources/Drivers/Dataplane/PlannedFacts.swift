@@ -22,7 +22,8 @@ enum PlannedFacts {
             facts.insert(.route(range, .blackhole, table: nil))
         }
         for port in plan.ports where links.contains(port.link) {
-            facts.insert(.port(link: port.link, mtu: plan.mtu))
+            facts.insert(.port(link: port.link))
+            facts.insert(.mtu(plan.mtu, link: port.link))
             for address in port.addresses {
                 facts.insert(.neighbour(address, port.mac, link: port.link))
                 facts.insert(.route(IPv4Prefix(host: address), .link(port.link), table: nil))
