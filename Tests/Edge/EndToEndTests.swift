@@ -263,6 +263,37 @@ import Testing
         }
     }
 
+    /// A connection that sends a byte now and then, one that reads nothing, and one that asks too often.
+    @Test func dawdlersAndFloodersAreSentAway() async throws {
+        var limits = EdgeLimits()
+        limits.requestSeconds = 1
+        limits.metadataPerSecond = 20
+        try await GuestNetwork.with { network in
+            try await Bench().withEdge(limits: limits) { link in
+                try await link.apply(document([network.domain()]))
+                let guest = network.guests[0]
+                try await network.configure(guest)
+                let script = """
+                    import http.client, socket, time
+                    for port, byte in ((80, b"G"), (53, b"A")):
+                        s = socket.create_connection(("10.0.0.2" if port == 53 else "169.254.169.254", port), 5)
+                        start = time.time()
+                        try:
+                            while time.time() - start < 5:
+                                s.sendall(byte); time.sleep(0.1)
+                        except ConnectionError: pass
+                        print("closed" if time.time() - start < 3 else "held")
+                    c = http.client.HTTPConnection("169.254.169.254", timeout=5)
+                    seen = []
+                    for n in range(60):
+                        c.request("GET", "/latest/meta-data/ami-id"); r = c.getresponse(); r.read(); seen.append(r.status)
+                    print(seen[0], seen[-1])
+                    """
+                #expect(try await network.python(in: guest, script) == "closed\nclosed\n200 503")
+            }
+        }
+    }
+
     /// Each process may be restarted alone where they meet at a named socket.
     @Test func edgeDialsANamedSocket() async throws {
         let log = Logger(label: "edge.test") { _ in SwiftLogNoOpLogHandler() }

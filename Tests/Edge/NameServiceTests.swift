@@ -169,10 +169,10 @@ private final class FakeResolver: Sendable {
     }
 
     @Test func floodsAreLimited() {
-        let limits = RateLimits(perSecond: 10, burst: 3)
+        let limits = RateLimits<String>(perSecond: 10)
         let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
-        let admitted = (0..<5).map { _ in limits.admit("a", now: start) }
-        #expect(admitted == [true, true, true, false, false])
+        let admitted = (0..<22).map { _ in limits.admit("a", now: start) }
+        #expect(admitted == [Bool](repeating: true, count: 20) + [false, false])
         #expect(limits.admit("b", now: start), "another guest has its own")
         #expect(!limits.admit("a", now: start + .milliseconds(50)))
         #expect(limits.admit("a", now: start + .milliseconds(150)))

@@ -9,7 +9,7 @@ import Synchronization
 final class DNSForwarder: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let chance: Chance
-    private let questions = ConnectionLimits(perGuest: 64, total: 512)
+    private let questions: ConnectionLimits
     /// Resolvers that did not answer in time, and until when they are left out.
     private let silent = Mutex<[EdgeResolver: NIODeadline]>([:])
 
@@ -19,7 +19,8 @@ final class DNSForwarder: Sendable {
     static let silentTime = TimeAmount.seconds(1)
     static let attemptsMax = 2
 
-    init(group: MultiThreadedEventLoopGroup, chance: Chance) {
+    init(group: MultiThreadedEventLoopGroup, chance: Chance, questions: ConnectionLimits) {
+        self.questions = questions
         self.group = group
         self.chance = chance
     }
