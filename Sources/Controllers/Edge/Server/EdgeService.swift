@@ -26,9 +26,7 @@ final class EdgeService: Sendable {
         self.limits = limits
         self.chance = chance
         self.log = log
-        forwarder = DNSForwarder(
-            group: group, chance: chance,
-            questions: ConnectionLimits(perGuest: limits.forwardedPerGuest, total: limits.forwardedMax))
+        forwarder = DNSForwarder(group: group, chance: chance, limits: limits)
         nameLimits = RateLimits(perSecond: limits.namesPerSecond)
         metadataLimits = RateLimits(perSecond: limits.metadataPerSecond)
         connections = ConnectionLimits(perGuest: limits.connectionsPerGuest, total: limits.connectionsMax)

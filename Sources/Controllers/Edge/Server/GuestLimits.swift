@@ -16,6 +16,9 @@ public struct EdgeLimits: Sendable {
     /// Questions of one guest that wait for a resolver, and of all.
     public var forwardedPerGuest = 64
     public var forwardedMax = 512
+    /// A resolver's time for one answer, and how long it is left out after it gave none. Guests ask again
+    /// after five seconds at the earliest, and two resolvers are tried within that.
+    public var resolverMilliseconds: Int64 = 1500
     /// The time for one whole request on a connection; an idle one is closed after it.
     public var requestSeconds: Int64 = 20
 
