@@ -102,9 +102,11 @@ final class Bench: Sendable {
     init() { link = EdgeLink(namespacePath: { GuestNetwork.path($0) }, log: log) }
 
     /// Runs `body` while an edge serves; afterwards that edge is gone, as if it had been killed.
-    func withEdge<Result: Sendable>(_ body: (EdgeLink) async throws -> Result) async throws -> Result {
+    func withEdge<Result: Sendable>(
+        limits: EdgeLimits = EdgeLimits(), _ body: (EdgeLink) async throws -> Result
+    ) async throws -> Result {
         let (nodeEnd, edgeEnd) = try socketPair()
-        let server = EdgeServer(threads: 1, log: log)
+        let server = EdgeServer(limits: limits, threads: 1, log: log)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await server.run(socket: edgeEnd)

@@ -10,18 +10,21 @@ final class DHCPHandler: ChannelInboundHandler {
     private let service: EdgeService
     private let domain: String
     private let sender: DatagramSender
+    private let limits: RateLimits<Int>
 
     init(service: EdgeService, domain: String, sender: DatagramSender) {
         self.service = service
         self.domain = domain
         self.sender = sender
+        limits = RateLimits(perSecond: service.limits.leasesPerSecond)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
         service.count { $0.dhcpReceived += 1 }
         let interface = envelope.metadata?.packetInfo?.interfaceIndex
-        guard let table = service.state.domain(domain), let message = DHCPMessage(parsing: Array(envelope.data.readableBytesView)),
+        guard limits.admit(interface ?? 0), let table = service.state.domain(domain),
+            let message = DHCPMessage(parsing: Array(envelope.data.readableBytesView)),
             let reply = DHCPResponder.respond(to: message, interface: interface, in: table)
         else {
             service.count { $0.dropped += 1 }

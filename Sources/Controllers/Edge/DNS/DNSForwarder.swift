@@ -9,17 +9,16 @@ import Synchronization
 final class DNSForwarder: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let chance: Chance
-    private let questions = ConnectionLimits(perGuest: 64, total: 512)
+    private let questions: ConnectionLimits
     /// Resolvers that did not answer in time, and until when they are left out.
     private let silent = Mutex<[EdgeResolver: NIODeadline]>([:])
 
-    /// A resolver's time for one answer. Guests ask again after five seconds at the earliest, and two
-    /// resolvers are tried within that.
-    static let answerTime = TimeAmount.milliseconds(1500)
-    static let silentTime = TimeAmount.seconds(1)
-    static let attemptsMax = 2
+    private let answerTime: TimeAmount
+    private static let attemptsMax = 2
 
-    init(group: MultiThreadedEventLoopGroup, chance: Chance) {
+    init(group: MultiThreadedEventLoopGroup, chance: Chance, limits: EdgeLimits) {
+        questions = ConnectionLimits(perGuest: limits.forwardedPerGuest, total: limits.forwardedMax)
+        answerTime = .milliseconds(limits.resolverMilliseconds)
         self.group = group
         self.chance = chance
     }
@@ -49,7 +48,7 @@ final class DNSForwarder: Sendable {
             }
             .flatMapError { error in
                 if let fault = error as? Fault, fault.code == .timedOut {
-                    self.silent.withLock { $0[resolver] = .now() + DNSForwarder.silentTime }
+                    self.silent.withLock { $0[resolver] = .now() + self.answerTime }
                 }
                 return self.ask(resolvers.dropFirst(), query, stream: stream, on: loop)
             }
@@ -74,9 +73,9 @@ final class DNSForwarder: Sendable {
         }
         let connected =
             stream
-            ? ClientBootstrap(group: loop).connectTimeout(DNSForwarder.answerTime).channelInitializer(add).connect(to: address)
+            ? ClientBootstrap(group: loop).connectTimeout(answerTime).channelInitializer(add).connect(to: address)
             : DatagramBootstrap(group: loop).channelInitializer(add).connect(to: address)
-        let timer = loop.scheduleTask(in: DNSForwarder.answerTime) {
+        let timer = loop.scheduleTask(in: answerTime) {
             answer.fail(Fault(.timedOut, "the resolver \(resolver.address) did not answer"))
         }
         connected.whenFailure { answer.fail($0) }

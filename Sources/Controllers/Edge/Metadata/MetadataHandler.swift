@@ -60,11 +60,14 @@ final class MetadataHandler: ChannelInboundHandler {
             method: head.method.rawValue, target: head.uri, headers: head.headers.map { ($0.name, $0.value) })
         let table = service.state.domain(domain)
         let entry = context.remoteAddress?.ipv4.flatMap { table?.entry(address: $0) }
-        let response = responder.respond(
-            to: request, from: entry, in: table, now: service.chance.now(), random: service.chance.bits())
+        let admitted = service.metadataLimits.admit(entry?.guest.id ?? domain)
+        let response =
+            admitted
+            ? responder.respond(to: request, from: entry, in: table, now: service.chance.now(), random: service.chance.bits())
+            : responder.failure(503)
         service.count {
             $0.metadataRequests += 1
-            if response.status == 401 || response.status == 403 || entry == nil { $0.metadataRefused += 1 }
+            if [401, 403, 503].contains(response.status) || entry == nil { $0.metadataRefused += 1 }
         }
         guard let hopLimit = response.hopLimit else {
             write(response, to: head, keepAlive: head.isKeepAlive, context)

@@ -16,9 +16,9 @@ public final class EdgeServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
 
     /// - Parameter threads: Event loops; two serve hundreds of domains.
-    public init(chance: Chance = .system, threads: Int = 2, log: Logger) {
+    public init(limits: EdgeLimits = EdgeLimits(), chance: Chance = .system, threads: Int = 2, log: Logger) {
         group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
-        service = EdgeService(chance: chance, group: group, log: log)
+        service = EdgeService(limits: limits, chance: chance, group: group, log: log)
         listeners = EdgeListeners(service: service, group: group)
         self.log = log
     }

@@ -15,16 +15,21 @@ final class EdgeService: Sendable {
     let chance: Chance
     let log: Logger
     let forwarder: DNSForwarder
-    let nameLimits: RateLimits
-    let connections = ConnectionLimits(perGuest: 64, total: 4096)
+    let limits: EdgeLimits
+    let nameLimits: RateLimits<String>
+    let metadataLimits: RateLimits<String>
+    let connections: ConnectionLimits
     private let counters = Mutex(EdgeCounters())
     private let metadata = Mutex<MetadataResponder?>(nil)
 
-    init(chance: Chance, group: MultiThreadedEventLoopGroup, log: Logger) {
+    init(limits: EdgeLimits, chance: Chance, group: MultiThreadedEventLoopGroup, log: Logger) {
+        self.limits = limits
         self.chance = chance
         self.log = log
-        forwarder = DNSForwarder(group: group, chance: chance)
-        nameLimits = RateLimits(perSecond: 512, burst: 1024)
+        forwarder = DNSForwarder(group: group, chance: chance, limits: limits)
+        nameLimits = RateLimits(perSecond: limits.namesPerSecond)
+        metadataLimits = RateLimits(perSecond: limits.metadataPerSecond)
+        connections = ConnectionLimits(perGuest: limits.connectionsPerGuest, total: limits.connectionsMax)
     }
 
     func count(_ change: (inout EdgeCounters) -> Void) { counters.withLock { change(&$0) } }
@@ -71,7 +76,7 @@ final class EdgeService: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         let decoder = ByteToMessageHandler(DNSFrameDecoder(), maximumBufferSize: 1 << 17)
                         try channel.pipeline.syncOperations.addHandlers(
-                            GuestConnectionHandler(service: self, domain: domain, idleSeconds: 10), decoder,
+                            GuestConnectionHandler(service: self, domain: domain, seconds: self.limits.requestSeconds), decoder,
                             DNSStreamHandler(service: self, domain: domain))
                     }
                 }
@@ -81,7 +86,8 @@ final class EdgeService: Sendable {
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         let pipeline = channel.pipeline.syncOperations
-                        try pipeline.addHandler(GuestConnectionHandler(service: self, domain: domain, idleSeconds: 20))
+                        try pipeline.addHandler(
+                            GuestConnectionHandler(service: self, domain: domain, seconds: self.limits.requestSeconds))
                         try pipeline.configureHTTPServerPipeline(
                             withErrorHandling: true, withEncoderConfiguration: HTTPResponseEncoder.Configuration(),
                             withDecoderLimitConfiguration: MetadataHandler.limits)

@@ -1,10 +1,32 @@
-//  What one guest may take of edge: questions a second, and open connections.
+//  What one guest may take of edge: questions a second, open connections, and time.
 
 import NIOCore
 import Synchronization
 
-/// Token buckets by guest.
-final class RateLimits: Sendable {
+/// What one guest may take. The defaults leave a busy guest alone and a flooding one without harm to
+/// its neighbours, since all guests of a host share edge's threads.
+public struct EdgeLimits: Sendable {
+    /// DHCP messages by link.
+    public var leasesPerSecond = 20.0
+    public var namesPerSecond = 512.0
+    public var metadataPerSecond = 256.0
+    /// TCP connections of one guest, for names and metadata together, and of all.
+    public var connectionsPerGuest = 64
+    public var connectionsMax = 4096
+    /// Questions of one guest that wait for a resolver, and of all.
+    public var forwardedPerGuest = 64
+    public var forwardedMax = 512
+    /// A resolver's time for one answer, and how long it is left out after it gave none. Guests ask again
+    /// after five seconds at the earliest, and two resolvers are tried within that.
+    public var resolverMilliseconds: Int64 = 1500
+    /// The time for one whole request on a connection; an idle one is closed after it.
+    public var requestSeconds: Int64 = 20
+
+    public init() {}
+}
+
+/// Token buckets by guest or link. A bucket holds two seconds' worth.
+final class RateLimits<Key: Hashable & Sendable>: Sendable {
     private struct Bucket {
         var tokens: Double
         var filled: NIODeadline
@@ -12,19 +34,18 @@ final class RateLimits: Sendable {
 
     private let perSecond: Double
     private let burst: Double
-    private let buckets = Mutex<[String: Bucket]>([:])
-    /// Beyond this many guests the full buckets are forgotten, which changes nothing for their owners.
-    private static let bucketsMax = 8192
+    private let buckets = Mutex<[Key: Bucket]>([:])
 
-    init(perSecond: Double, burst: Double) {
+    init(perSecond: Double) {
         self.perSecond = perSecond
-        self.burst = burst
+        burst = perSecond * 2
     }
 
     /// Takes one token of `guest`'s; false when there is none.
-    func admit(_ guest: String, now: NIODeadline = .now()) -> Bool {
+    func admit(_ guest: Key, now: NIODeadline = .now()) -> Bool {
         buckets.withLock { buckets in
-            if buckets.count > RateLimits.bucketsMax { buckets = buckets.filter { level($0.value, at: now) < burst } }
+            // Full buckets are forgotten now and then, which changes nothing for their owners.
+            if buckets.count > 8192 { buckets = buckets.filter { level($0.value, at: now) < burst } }
             let tokens = buckets[guest].map { level($0, at: now) } ?? burst
             buckets[guest] = Bucket(tokens: max(tokens - 1, 0), filled: now)
             return tokens >= 1
@@ -89,11 +110,11 @@ final class GuestConnectionHandler: ChannelDuplexHandler {
     private var guest: String?
     private var timer: Scheduled<Void>?
 
-    /// - Parameter idleSeconds: The time for one whole request and its answer.
-    init(service: EdgeService, domain: String, idleSeconds: Int64) {
+    /// - Parameter seconds: The time for one whole request and its answer.
+    init(service: EdgeService, domain: String, seconds: Int64) {
         self.service = service
         self.domain = domain
-        idle = .seconds(idleSeconds)
+        idle = .seconds(seconds)
     }
 
     func channelActive(context: ChannelHandlerContext) {
