@@ -72,9 +72,14 @@ final class TestHost: Sendable {
     let guest: TinyGuest
     let daemon: LibvirtDaemon
     let driver: LibvirtHypervisor
+    /// A file system of 2 MiB: guests' disks in it are soon full.
+    let small: String
 
     init() async throws {
         sandbox = try Sandbox()
+        small = sandbox.installation.root + "/small"
+        try FileManager.default.createDirectory(atPath: small, withIntermediateDirectories: true)
+        try await Command.run("mount", ["-t", "tmpfs", "-o", "size=2m,mode=755", "none", small])
         guest = try await TinyGuest(in: sandbox.installation.root)
         daemon = LibvirtDaemon(installation: sandbox.installation, reaper: TestReaper.command, groups: sandbox.groups)
         driver = LibvirtHypervisor(
@@ -105,7 +110,7 @@ final class TestHost: Sendable {
     }
 
     /// Waits until something holds.
-    func eventually(_ what: String, seconds: Int = 20, _ holds: () async throws -> Bool) async throws {
+    func eventually(_ what: String, seconds: Int = 60, _ holds: () async throws -> Bool) async throws {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while try await !holds() {
             guard ContinuousClock.now < deadline else { throw Fault(.timedOut, "still not so: \(what)") }
@@ -118,7 +123,9 @@ final class TestHost: Sendable {
         do {
             try await eventually("\(name) says \(word)") { try await console(name).ranges(of: word).count >= times }
         } catch {
-            throw Fault(.timedOut, "\(name) did not say \(word)", cause: try await console(name))
+            throw Fault(
+                .timedOut, "\(name) did not say \(word)",
+                cause: "\(String(describing: try await status(name))): \(try await console(name))")
         }
     }
 
@@ -129,6 +136,7 @@ final class TestHost: Sendable {
         try? await daemon.stop()
         // The reaper holds its folders until its last child has ended.
         try? await Task.sleep(for: .milliseconds(300))
+        _ = try? await Command.run("umount", [small])
         sandbox.remove()
     }
 }

@@ -48,10 +48,12 @@ struct TinyGuest {
             [ -e $disk/serial ] || continue
             echo "DISK $(cat $disk/serial) $(cat $disk/size) $(cat $disk/ro) $(head -c 8 /dev/${disk##*/})"
         done
+        for card in /sys/class/net/eth*; do [ -e $card ] && echo "CARD $(cat $card/address) $(cat $card/mtu)"; done
         echo "CPUS $(grep -c ^processor /proc/cpuinfo) UUID $(cat /sys/class/dmi/id/product_uuid)"
         echo "READY"
         case "$(cat /proc/cmdline)" in
             *poweroff*) poweroff -f ;;
+            *fill*) dd if=/dev/zero of=/dev/vdb bs=1M count=4 oflag=direct 2>/dev/null && echo FILLED ;;
             *flood*) while :; do cat /bin/busybox | base64; done ;;
         esac
         count=0
@@ -59,7 +61,8 @@ struct TinyGuest {
         """
 
     private static let modules = [
-        "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "button", "evdev",
+        "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "failover",
+        "net_failover", "virtio_net", "button", "evdev",
     ]
 
     private static func ramdisk(release: String) async throws -> Data {

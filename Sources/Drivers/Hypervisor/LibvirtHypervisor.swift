@@ -119,8 +119,11 @@ public final class LibvirtHypervisor: HypervisorDriver {
                 try folder.make(for: machine)
                 try create(machine, xml, paused: paused, on: connection)
             } catch {
-                endings.note(machine.name, .failedToStart)
-                if isNew { try? folder.remove() }
+                if isNew {
+                    try? folder.remove()
+                } else {
+                    endings.note(machine.name, .failedToStart)
+                }
                 throw error
             }
         }
