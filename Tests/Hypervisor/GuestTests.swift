@@ -37,6 +37,7 @@ import Testing
         let status = try #require(try await host.status(name))
         #expect(status.state == .paused && status.uuid == machine.uuid && status.metadata == machine.metadata)
         try await confined(host, machine)
+        try outlives(host)
         try await valid(host, machine)
         #expect(try await host.console(name).isEmpty, "a paused machine ran")
         await #expect(throws: Fault.self) { try await host.driver.start(machine, paused: false) }
@@ -76,6 +77,26 @@ import Testing
         try await host.driver.discard(name)
         #expect(try await host.driver.list().isEmpty)
         print("create \(created) ms, destroy \(destroyed) ms")
+    }
+
+    /// The daemon is nobody's child who started it, and holds nothing open of it: whoever started it
+    /// may be killed, or upgraded.
+    private func outlives(_ host: TestHost) throws {
+        let daemon = try host.process("libvirtd.pid")
+        let reaper = try parent(of: daemon)
+        #expect(try parent(of: reaper) != getpid())
+        #expect(getsid(daemon) != getsid(0))
+        let folder = "/proc/\(reaper)/fd"
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            let link = (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + "/" + name)) ?? ""
+            #expect(!link.hasPrefix("socket:") && !link.hasPrefix("pipe:"), "the reaper holds \(link)")
+        }
+    }
+
+    private func parent(of process: Int32) throws -> Int32 {
+        let status = String(decoding: try Data(contentsOf: URL(filePath: "/proc/\(process)/status")), as: UTF8.self)
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("PPid:") })
+        return try #require(Int32(line.dropFirst(5).drop { $0 == "\t" }))
     }
 
     /// The XML is what libvirt's schema allows, not only what its parser lets pass.

@@ -260,9 +260,9 @@ import Testing
     }
 
     @Test func faultsCarryLibvirtsWords() async throws {
-        let session = LibvirtSession(uri: "test:///no/such/file.xml", daemon: nil) { _ in }
+        let session = LibvirtSession(uri: "esx://", daemon: nil) { _ in }
         let fault = await #expect(throws: Fault.self) { _ = try await session.connection() }
-        #expect(fault?.cause?.contains("no/such/file") == true, "\(fault.map(String.init(describing:)) ?? "")")
+        #expect(fault?.cause?.hasPrefix("libvirt: ") == true, "\(fault.map(String.init(describing:)) ?? "")")
     }
 
     @Test(arguments: [("/a/b-c_d.e~", "/a/b-c_d.e~"), ("/a b?&#", "/a%20b%3f%26%23"), ("/é", "/%c3%a9")])

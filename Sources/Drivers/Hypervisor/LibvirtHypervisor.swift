@@ -180,8 +180,9 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     public func destroy(_ name: String) async throws(Fault) {
         do throws(Fault) {
-            try await change(name, "destroy") { domain, action throws(Fault) in
-                if virDomainDestroy(domain) == 0 { return }
+            try await change(name, "destroy") { [endings] domain, action throws(Fault) in
+                // The event that says so may come after whoever asked has listed the machines.
+                if virDomainDestroy(domain) == 0 { return endings.note(name, .destroyed) }
                 let fault = LibvirtFault.last(action)
                 guard let (state, _) = Self.state(of: domain), state != .off else { return }
                 throw fault
