@@ -142,7 +142,7 @@ public struct LibvirtDaemon: Sendable {
     /// Moves itself into the cgroups that are its own arguments up to `--`, and then lets the rest go
     /// on its own, in a session without a terminal. `$1` is where its output goes.
     private static let launcher = """
-        output=$1; shift
+        cd /; output=$1; shift
         while [ "$1" != -- ]; do { echo $$ > "$1"; } 2>/dev/null; shift; done
         shift
         exec setsid --fork env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C "$@" </dev/null >>"$output" 2>&1

@@ -119,8 +119,11 @@ public final class LibvirtHypervisor: HypervisorDriver {
                 try folder.make(for: machine)
                 try create(machine, xml, paused: paused, on: connection)
             } catch {
-                endings.note(machine.name, .failedToStart)
-                if isNew { try? folder.remove() }
+                if isNew {
+                    try? folder.remove()
+                } else {
+                    endings.note(machine.name, .failedToStart)
+                }
                 throw error
             }
         }
@@ -177,10 +180,12 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     public func destroy(_ name: String) async throws(Fault) {
         do throws(Fault) {
-            try await change(name, "destroy") { domain, action throws(Fault) in
-                guard virDomainDestroy(domain) != 0, Self.state(of: domain) != nil else { return }
-                _ = virDomainDestroy(domain) == 0
-                if Self.state(of: domain) != nil { throw LibvirtFault.last(action) }
+            try await change(name, "destroy") { [endings] domain, action throws(Fault) in
+                // The event that says so may come after whoever asked has listed the machines.
+                if virDomainDestroy(domain) == 0 { return endings.note(name, .destroyed) }
+                let fault = LibvirtFault.last(action)
+                guard let (state, _) = Self.state(of: domain), state != .off else { return }
+                throw fault
             }
         } catch {
             guard error.code == .notFound else { throw error }
@@ -367,12 +372,22 @@ actor LibvirtSession {
     ///
     /// - Throws: `Fault.unavailable`, or what the daemon's start ran into.
     func connection() async throws(Fault) -> LibvirtConnection {
-        if let current, current.isAlive { return current }
-        try await daemon?.ensureRunning()
-        // Another caller may have been first.
-        if let current, current.isAlive { return current }
-        let opened = try LibvirtConnection(uri: uri, sink: LibvirtEventSink(deliver: deliver))
-        current = opened
-        return opened
+        var attemptsLeft = 5
+        while true {
+            if let current, current.isAlive { return current }
+            try await daemon?.ensureRunning()
+            // Another caller may have been first.
+            if let current, current.isAlive { return current }
+            do throws(Fault) {
+                let opened = try LibvirtConnection(uri: uri, sink: LibvirtEventSink(deliver: deliver))
+                current = opened
+                return opened
+            } catch {
+                // A daemon that is being killed still takes a connection, and then drops it.
+                attemptsLeft -= 1
+                guard error.code == .unavailable, attemptsLeft > 0 else { throw error }
+                do { try await Task.sleep(for: .milliseconds(100)) } catch { throw Fault(.cancelled, "the wait was cancelled") }
+            }
+        }
     }
 }

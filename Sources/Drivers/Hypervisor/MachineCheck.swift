@@ -58,7 +58,7 @@ enum MachineCheck {
         try require(named && (1...15).contains(tap.count), "\"\(interface.tap)\" is no tap's name")
         let pairs = interface.mac.split(separator: ":", omittingEmptySubsequences: false)
         try require(
-            pairs.count == 6 && pairs.allSatisfy { $0.utf8.count == 2 && UInt8($0, radix: 16) != nil },
+            pairs.count == 6 && pairs.allSatisfy { $0.utf8.count == 2 && $0.utf8.allSatisfy(isHexDigit) },
             "\"\(interface.mac)\" is no MAC")
         try require((68...65535).contains(interface.mtu ?? 1500), "an MTU is 68 to 65535")
     }
@@ -67,9 +67,10 @@ enum MachineCheck {
         try require(path.hasPrefix("/") && path.utf8.count < 4096, "\"\(path)\" is no absolute path")
     }
 
-    private static func isUUIDByte(_ byte: UInt8) -> Bool {
-        byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-            || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    private static func isUUIDByte(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "-") || isHexDigit(byte) }
+
+    private static func isHexDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
     }
 
     private static func isLetterOrDigit(_ byte: UInt8) -> Bool {

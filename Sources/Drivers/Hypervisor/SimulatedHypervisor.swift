@@ -42,6 +42,8 @@ public actor SimulatedHypervisor: HypervisorDriver {
     private let chance: Chance
     private var behaviour: Behaviour
     private var guests: [String: Guest] = [:]
+    /// Of all that are not off.
+    private var memoryUsed = ByteCount.zero
     private let broadcast = EventBroadcast()
 
     public init(host: HostCapacity, chance: Chance = .system, behaviour: Behaviour = Behaviour()) {
@@ -68,8 +70,10 @@ public actor SimulatedHypervisor: HypervisorDriver {
         if let guest = guests[machine.name], guest.state != .off {
             throw Fault(.alreadyExists, "\(machine.name) runs already", kind: .instance)
         }
-        let used = guests.values.reduce(machine.memory) { $1.state == .off ? $0 : $0 + $1.machine.memory }
-        guard used <= host.memory else { throw Fault(.noCapacity, "the host's memory is used up", kind: .host) }
+        guard memoryUsed + machine.memory <= host.memory else {
+            throw Fault(.noCapacity, "the host's memory is used up", kind: .host)
+        }
+        memoryUsed = memoryUsed + machine.memory
         let earlier = guests[machine.name]?.console ?? []
         guests[machine.name] = Guest(
             machine: machine, state: paused ? .paused : .running, reason: .requested, since: chance.now(), console: earlier)
@@ -184,6 +188,7 @@ public actor SimulatedHypervisor: HypervisorDriver {
     /// The host reboots: nothing runs, nothing said so.
     public func loseEverything() {
         guests = [:]
+        memoryUsed = .zero
         broadcast.send(.lost)
     }
 
@@ -214,6 +219,7 @@ public actor SimulatedHypervisor: HypervisorDriver {
     }
 
     private func end(_ name: String, _ reason: MachineStatus.Reason) {
+        if let guest = guests[name], guest.state != .off { memoryUsed = memoryUsed - guest.machine.memory }
         move(name, to: .off, reason)
         broadcast.send(.stopped(name: name, reason: reason))
     }
