@@ -6,7 +6,8 @@ import Glibc
 import Model
 
 enum ContentStream {
-    private static let pieceSize = 1 << 20
+    /// What is read or written at once.
+    static let pieceSize = 1 << 20
     private static let blockSize = 4096
 
     /// Called after each piece with the fraction that is done; what it throws ends the work.

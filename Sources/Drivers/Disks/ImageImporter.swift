@@ -115,16 +115,16 @@ struct ImportWork: Sendable {
     /// Between two pieces of work: stops if that is wished or space runs out.
     private func check(at fraction: Double) throws(Fault) {
         try cancellation.check()
-        try checkSpace(for: 0)
+        try checkSpace(for: ContentStream.pieceSize)
         progress(fraction)
     }
 
-    private func checkSpace(for bytes: Int64) throws(Fault) {
+    private func checkSpace(for bytes: some BinaryInteger) throws(Fault) {
         let free = try configuration.space(layout.folder).free - configuration.reserve
-        guard free.bytes >= bytes else {
+        guard free.bytes >= Int64(bytes) else {
             throw Fault(
                 .noCapacity,
-                "the pool has no space for the image: \(ByteCount(max(0, free.bytes))) free, \(ByteCount(bytes)) needed",
+                "the pool has no space for the image: \(ByteCount(max(0, free.bytes))) free, \(ByteCount(Int64(bytes))) needed",
                 kind: .pool)
         }
     }
@@ -170,7 +170,7 @@ struct ImportWork: Sendable {
 
     private func watch() throws(Fault) {
         try cancellation.check()
-        try checkSpace(for: 0)
+        try checkSpace(for: ContentStream.pieceSize)
     }
 
     /// qemu-img's `-p` prints `(12.34/100%)` again and again.
