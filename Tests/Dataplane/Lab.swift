@@ -94,7 +94,8 @@ struct Lab: Sendable {
     /// What `ip` and `nft` show of a host, apart from counters and changing times.
     func listing(_ number: Int = 1) async throws -> String {
         let script = """
-            ip -br link; ip -4 route show table all; ip rule; ip neigh show nud permanent; ip neigh show proxy; nft list ruleset
+            ip -br link | awk '{print $1}'; ip -4 route show table all | sed 's/ linkdown//'; ip rule; ip neigh show nud permanent; ip neigh show proxy
+            nft list ruleset | sed "s/counter packets [0-9]* bytes [0-9]*/counter/"
             cat /proc/sys/net/ipv4/conf/up/forwarding /proc/sys/net/ipv4/conf/up/proxy_arp
             for chain in FORWARD DOCKER-USER; do iptables-nft -S $chain 2>/dev/null; done; true
             """
@@ -151,9 +152,11 @@ func expectSound(
 
 /// Two listings are the same; else the lines that only one has are recorded.
 func expectSame(_ one: String, _ other: String, _ note: String, at location: SourceLocation = #_sourceLocation) {
-    guard one != other else { return }
-    let lines = one.split(separator: "\n")
-    let others = other.split(separator: "\n")
+    // Orders within lists are the kernel's own business.
+    let words = { (line: Substring) in line.split(separator: " ").sorted().joined(separator: " ") }
+    let lines = one.split(separator: "\n").map(words).sorted()
+    let others = other.split(separator: "\n").map(words).sorted()
+    guard lines != others else { return }
     let more = lines.filter { !others.contains($0) }
     let less = others.filter { !lines.contains($0) }
     Issue.record("\(note): only now \(more), only before \(less)", sourceLocation: location)

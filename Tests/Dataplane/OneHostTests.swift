@@ -39,6 +39,8 @@ struct OneHost {
                         ingress: [
                             PlannedRule(.icmp(type: 8, code: nil), .prefix(.everything)),
                             PlannedRule(.tcp(PortRange(80, 89)), .group(groupID(1))),
+                            PlannedRule(.udp(PortRange(5100)), .group(groupID(1))),
+                            PlannedRule(.udp(PortRange(5101)), .prefix(.everything)),
                         ]),
                     PlannedGroup(
                         id: groupID(3), ingress: [PlannedRule(.udp(PortRange(5000, 5001)), .prefix(prefix("10.0.0.6/32")))],
@@ -136,6 +138,32 @@ struct OneHost {
                 .frame(world.a, mac: mac, source: "8.8.8.8", to: world.c, "10.0.1.5", 4004, "", "an address of outside"),
                 .frame(world.a, mac: mac, source: "8.8.8.8", to: world.lab.outside, "192.0.2.1", 4005, "", "to outside"),
                 .frame(world.a, mac: mac, source: "0.0.0.0", to: world.inside, "10.0.0.2", 53, "", "no address, but not DHCP"),
+            ])
+        }
+    }
+
+    /// Rules go by the addresses of members, so nobody outside may bear one.
+    @Test func nobodyOutsideSpeaksAsAMember() async throws {
+        try await OneHost.with { world in
+            // Frames made by hand go to this MAC.
+            try await world.lab.batch(world.host, ["link set dev up address \(DataplaneNames.gatewayMAC)"])
+            let mac = "02:00:00:00:99:99"
+            try await Probe.check([
+                .udp(world.a, world.b, "10.0.0.6", 5100, "10.0.0.5", "a member"),
+                .frame(
+                    world.lab.outside, link: "br", mac: mac, source: "192.0.2.1", to: world.b, "198.18.0.6", 5101, "192.0.2.1",
+                    "the way is open"),
+            ])
+            try await Probe.check([
+                .frame(
+                    world.lab.outside, link: "br", mac: mac, source: "10.0.0.5", to: world.b, "198.18.0.6", 5100, "",
+                    "as a member, to the public address"),
+                .frame(
+                    world.lab.outside, link: "br", mac: mac, source: "10.0.1.99", to: world.b, "198.18.0.6", 5101, "",
+                    "as nobody of the domain"),
+                .frame(
+                    world.lab.outside, link: "br", mac: mac, source: "192.0.2.1", to: world.c, "10.0.0.6", 5101, "",
+                    "to the private address"),
             ])
         }
     }

@@ -48,11 +48,12 @@ extension Try {
 
     /// A UDP datagram in a frame made by hand.
     static func frame(
-        _ from: String, mac: String, source: String, to: String?, _ address: String, _ port: Int, payload: String? = nil,
+        _ from: String, link: String = "eth0", mac: String, source: String, to: String?, _ address: String, _ port: Int,
+        payload: String? = nil,
         _ expect: String, _ note: String
     ) -> Try {
         Try(
-            kind: .frame, from: from, to: to, address: address, bind: "0.0.0.0", port: port, link: "eth0", mac: mac, source: source,
+            kind: .frame, from: from, to: to, address: address, bind: "0.0.0.0", port: port, link: link, mac: mac, source: source,
             payload: payload, expect: expect, note: note)
     }
 }

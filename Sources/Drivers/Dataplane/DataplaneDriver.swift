@@ -6,7 +6,10 @@ import Model
 /// A host's part of every routing domain.
 public protocol DataplaneDriver: Sendable {
     /// Makes the host's own rules, routes and settings as planned. To be called first after each
-    /// start: the other calls that change something refuse before it.
+    /// start: the other calls that change something refuse before it. After a changed plan the
+    /// domains are to be applied again.
+    ///
+    /// - Throws: `Fault.conflict` if a public range holds an address of the machine's own network.
     func prepareHost(_ plan: HostPlan) async throws(Fault)
 
     /// Makes a domain as planned: namespace, rules, addresses, routes, tunnel. A port whose link

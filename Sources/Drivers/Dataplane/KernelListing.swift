@@ -26,6 +26,8 @@ enum KernelListing {
         var flags: [String]?
         var mtu: Int64?
         var address: String?
+        /// The device group, as a number where it has no name.
+        var group: String?
         var linkinfo: Information?
         var stats64: Counters?
 

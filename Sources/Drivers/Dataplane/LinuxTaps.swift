@@ -8,7 +8,9 @@ extension LinuxDataplane {
         guard host != nil else { throw Fault(.wrongState, "the host's network has not been prepared") }
         let (status, json) = try await shell.attempt(.host, "ip", ["-json", "-details", "link", "show", "dev", name])
         if status == 0, let link = try KernelListing.links(json).first {
-            guard link.linkinfo?.info_kind == "tun" else { throw Fault(.conflict, "the link \(name) is not a tap") }
+            guard link.linkinfo?.info_kind == "tun", link.group == "\(names.number)" || link.group == "default", !link.isUp else {
+                throw Fault(.conflict, "the link \(name) exists and is not an unused tap of this cloud")
+            }
             // Its owner is fixed when it is made.
             try await shell.batch(.host, [.gone("link delete dev \(name)")])
         }

@@ -31,11 +31,19 @@ enum StaleFlows {
         return lines
     }
 
-    /// On the host: flows of public addresses that no longer lead into the domain. Without a new
-    /// plan, of all of them.
+    /// On the host: flows of public addresses that lead elsewhere now. Without a new plan, of all.
     static func outside(from old: DomainPlan, to new: DomainPlan?) -> [String] {
-        let kept = new.map(PlannedFacts.publicAddresses) ?? []
-        return PlannedFacts.publicAddresses(old).subtracting(kept).sorted().flatMap { ["-D -s \($0)", "-D -d \($0)"] }
+        let kept = new.map(translations) ?? [:]
+        return translations(old).sorted { $0.key < $1.key }.filter { kept[$0.key] != $0.value }
+            .flatMap { ["-D -s \($0.key)", "-D -d \($0.key)"] }
+    }
+
+    /// What stands behind each public address.
+    private static func translations(_ plan: DomainPlan) -> [IPv4Address: String] {
+        var translations: [IPv4Address: String] = [:]
+        for mapping in plan.ports.flatMap(\.publicAddresses) { translations[mapping.address] = "\(mapping.stands)" }
+        for shared in plan.outbound { translations[shared.address] = "shared" }
+        return translations
     }
 
     private struct Holder: Hashable {
