@@ -108,7 +108,6 @@ import Testing
         let fault = await refusal(lie, pool)
         #expect(fault?.code == .badImage)
         #expect(fault?.cause?.contains("qemu-img") == true)
-        // A compressed cluster that expands without end is stopped by space, not by trust.
         #expect(try staging().isEmpty)
     }
 
