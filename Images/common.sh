@@ -1,8 +1,8 @@
 # What the images' build scripts share: words, needs, and an output folder that holds either a
-# whole image or none. Sourced by bash with `set -euo pipefail`.
+# whole image or none. Sourced by bash with `set -euo pipefail` and the script's folder in `here`.
 
 # Progress for people and for `karri up`, on standard error.
-say() { echo "${0%/*}: $*" | sed 's|.*/\([^/]*: \)|\1|' >&2; }
+say() { echo "${here##*/}: $*" >&2; }
 
 fail() {
     say "$*"

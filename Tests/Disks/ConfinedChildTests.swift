@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Model
 import Testing
@@ -110,6 +111,29 @@ import Testing
             limits: .init(processorSeconds: 20, wall: .seconds(20), addressSpace: 256 << 20)
         ).run(["/usr/bin/perl", "/script"])
         #expect(greedy.error.contains("Out of memory"), "\(greedy)")
+    }
+
+    /// As it would with a controller that is killed.
+    @Test func diesWithItsThread() async throws {
+        let child = child()
+        var ends: [Int32] = [-1, -1]
+        try #require(karri_pipe(&ends) == 0)
+        let (reading, writing) = (ends[0], ends[1])
+        defer { for end in [reading, writing] { close(end) } }
+        let pid = await withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                let command = ["/bin/sh", "-c", "echo ready; exec sleep 60"]
+                let pid = try? child.spawn(command, input: reading, output: writing, error: writing)
+                // The thread ends when the program has begun.
+                var byte: UInt8 = 0
+                if pid != nil { _ = read(reading, &byte, 1) }
+                continuation.resume(returning: pid ?? -1)
+            }
+        }
+        try #require(pid > 0)
+        var status: Int32 = 0
+        for _ in 0..<600 where waitpid(pid, &status, WNOHANG) == 0 { try await Task.sleep(for: .milliseconds(50)) }
+        #expect(status == SIGKILL)
     }
 
     @Test func whatWatchesMayEndIt() throws {

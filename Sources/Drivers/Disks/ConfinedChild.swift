@@ -18,15 +18,15 @@ final class Cancellation: Sendable {
     }
 }
 
-struct ConfinedChild {
+struct ConfinedChild: Sendable {
     /// A file of the host that the child sees at `/name`.
-    struct Shown {
+    struct Shown: Sendable {
         var path: String
         var inside: String
         var isWritable = false
     }
 
-    struct Limits {
+    struct Limits: Sendable {
         var processorSeconds: UInt64
         var wall: Duration
         var addressSpace: UInt64 = 2 << 30
@@ -79,7 +79,8 @@ struct ConfinedChild {
         }
     }
 
-    private func spawn(_ arguments: [String], input: Int32, output: Int32, error: Int32) throws(Fault) -> pid_t {
+    /// Starts the child and does not wait for it.
+    func spawn(_ arguments: [String], input: Int32, output: Int32, error: Int32) throws(Fault) -> pid_t {
         let texts = CStrings(arguments + [root] + shown.flatMap { [$0.path, $0.inside] })
         let rest = arguments.count + 1
         let files = shown.indices.map { index in

@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -173,6 +174,9 @@ static void run(const struct karri_confinement *confinement, char *const argv[],
     drop_privileges(confinement);
     // After the change of user, which clears it.
     check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "die with the parent");
+    // A parent that died before this has closed its end of the pipe already.
+    struct pollfd reader = {.fd = 2};
+    if (poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR)) _exit(CHILD_FAILED);
     filter_calls();
     char *const environment[] = {"PATH=/usr/bin", "LC_ALL=C.UTF-8", NULL};
     execve(argv[0], argv, environment);

@@ -31,7 +31,7 @@ struct karri_confinement {
 /// Starts `argv[0]` (a path inside) with new mount, network, process, IPC and host name
 /// namespaces, no capability, no new privileges and a filter of system calls. /usr is visible and
 /// read-only. The child dies with the thread that called. Before the program runs, a failure is
-/// written to `error` as one line and the child exits with 125.
+/// written to `error`, a pipe that the caller reads, as one line and the child exits with 125.
 ///
 /// Returns the child's pid, or -1 with errno set. The caller needs CAP_SYS_ADMIN.
 pid_t karri_spawn_confined(const struct karri_confinement *confinement, char *const argv[], int input, int output, int error);
