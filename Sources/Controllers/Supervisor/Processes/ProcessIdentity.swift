@@ -87,7 +87,7 @@ public struct ProcessIdentity: Sendable, Hashable, Codable {
 /// The whole of a small text file of the kernel's or the system's, or nil if it cannot be read.
 func readText(_ path: String) -> String? {
     // A file that cannot be read and one that is not there are one to those who ask: no fact.
-    guard let bytes = try? AtomicFile.read(path, limit: 4 << 20) else { return nil }
+    guard let bytes = try? AtomicFile.read(path, limit: 32 << 20) else { return nil }
     return String(decoding: bytes, as: UTF8.self)
 }
 
