@@ -176,11 +176,8 @@ import Testing
     }
 
     @Test func whatAKilledSupervisorLeftIsEndedFirst() async throws {
-        let left = Process()
-        left.executableURL = URL(fileURLWithPath: "/bin/sleep")
-        left.arguments = ["60"]
-        try left.run()
-        let process = try #require(ProcessIdentity(pid: left.processIdentifier))
+        let left = try ChildProcess(scratch.script("a", "exec sleep 60"), inherited: [], controlGroups: [])
+        let process = try #require(ProcessIdentity(pid: left.pid))
         let status = SupervisorStatus(
             supervisor: nil,
             children: [.init(name: "a", state: .ready, process: process, since: Instant(seconds: 0), restarts: 0, lastExit: nil)],
@@ -189,6 +186,7 @@ import Testing
         try await scratch.supervise([scratch.script("a", "exec sleep 60")]) { _ in
             try await eventually { try scratch.status()?.isReady == true && scratch.status()?.children[0].process != process }
             #expect(!process.isAlive)
+            #expect(left.takeExit() == .signal(SIGTERM))
         }
     }
 

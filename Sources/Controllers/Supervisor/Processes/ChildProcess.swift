@@ -3,10 +3,15 @@
 
 import CLinux
 import Model
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
 #endif
+
+/// The children that any supervisor of this process started and has not yet waited for. Global, as
+/// children are the process's: it tells them from adopted orphans. Held over each fork and wait.
+private let ownChildren = Mutex<Set<Int32>>([])
 
 /// A running child of this process.
 struct ChildProcess {
@@ -30,7 +35,11 @@ struct ChildProcess {
         for (index, entry) in inherited.enumerated() { environment[entry.variable] = "\(index + 3)" }
         let output = log >= 0 ? log : null
         let descriptors = [null, output, output] + inherited.map(\.descriptor)
-        let (pid, stage, error) = ChildProcess.spawn(specification, environment, descriptors, controlGroups)
+        let (pid, stage, error) = ownChildren.withLock { own in
+            let result = ChildProcess.spawn(specification, environment, descriptors, controlGroups)
+            if result.pid > 0 { own.insert(result.pid) }
+            return result
+        }
         guard pid > 0 else {
             throw Fault(.driver, "\(specification.program): could not \(stage): \(systemError(error))")
         }
@@ -39,7 +48,10 @@ struct ChildProcess {
         guard watch >= 0 else {
             let fault = Fault(.driver, "process \(pid) cannot be watched: \(systemError())")
             kill(pid, SIGKILL)
-            waitpid(pid, nil, 0)
+            ownChildren.withLock { own in
+                waitpid(pid, nil, 0)
+                own.remove(pid)
+            }
             throw fault
         }
     }
@@ -100,10 +112,30 @@ struct ChildProcess {
     /// How it ended, taken from the kernel; nil while it runs.
     func takeExit() -> ChildExit? {
         var status: Int32 = 0
-        guard waitpid(pid, &status, WNOHANG) == pid else { return nil }
+        let (result, error) = ownChildren.withLock { own in
+            let result = waitpid(pid, &status, WNOHANG)
+            let error = errno
+            if result != 0 { own.remove(pid) }
+            return (result, error)
+        }
+        guard result != 0 else { return nil }
         close(watch)
+        guard result == pid else { return .unknown(systemError(error)) }
         let signal = status & 0x7f
         return signal == 0 ? .code(status >> 8 & 0xff) : .signal(signal)
+    }
+
+    /// Waits for adopted descendants that have ended. One in this process's own session was started
+    /// by other code here, which waits for it itself; supervisors' children get sessions.
+    static func reapOrphans() {
+        ownChildren.withLock { own in
+            for _ in 0..<1000 {
+                let pid = karri_ended_child()
+                guard pid > 0, !own.contains(pid), let session = ProcessIdentity.statistics(of: pid)?.session, session != getsid(0)
+                else { return }
+                waitpid(pid, nil, WNOHANG)
+            }
+        }
     }
 }
 

@@ -10,12 +10,15 @@ public enum ChildExit: Sendable, Hashable, Codable, CustomStringConvertible {
     case signal(Int32)
     /// It never became the program; the text says what failed.
     case notStarted(String)
+    /// It is gone, but something else took the kernel's word about it.
+    case unknown(String)
 
     public var description: String {
         switch self {
         case .code(let code): "ended with status \(code)"
         case .signal(let signal): "was ended by signal \(signal)"
         case .notStarted(let reason): "could not be started: \(reason)"
+        case .unknown(let reason): "ended, it is not known how: \(reason)"
         }
     }
 }

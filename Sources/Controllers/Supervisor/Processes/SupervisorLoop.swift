@@ -178,7 +178,7 @@ actor SupervisorLoop {
             logger.notice("a process \(exit)", metadata: ["process": "\(specifications[index].name)", "pid": "\(child.pid)"])
             supervision.handle(.ended(index, exit), at: now)
         }
-        reapOrphans()
+        ChildProcess.reapOrphans()
         rotateLogs()
     }
 
@@ -188,18 +188,6 @@ actor SupervisorLoop {
         var byte: UInt8 = 0
         if read(descriptor, &byte, 1) == 1 { supervision.handle(.becameReady(index), at: now) }
         closeReadyPipe(index)
-    }
-
-    /// Waits for adopted descendants that ended. A child in this process's own session was started
-    /// by other code here, which waits for it itself; children of the supervisor get sessions.
-    private func reapOrphans() {
-        for _ in 0..<1000 {
-            let pid = karri_ended_child()
-            guard pid > 0, !running.values.contains(where: { $0.pid == pid }),
-                let session = ProcessIdentity.statistics(of: pid)?.session, session != getsid(0)
-            else { return }
-            waitpid(pid, nil, WNOHANG)
-        }
     }
 
     private func rotateLogs() {
