@@ -137,11 +137,11 @@ public enum InstallationFolders {
 
     private static func makeParents(_ root: String) throws(Fault) {
         var path = ""
-        for part in root.split(separator: "/") + ["etc"] {
+        for part in root.split(separator: "/") {
             path += "/\(part)"
             try makeIfMissing(path)
         }
-        for below in ["/var", "/var/lib", "/var/log", "/run"] { try makeIfMissing(root + below) }
+        for below in ["/etc", "/var", "/var/lib", "/var/log", "/run"] { try makeIfMissing(root + below) }
     }
 
     private static func makeIfMissing(_ path: String) throws(Fault) {
