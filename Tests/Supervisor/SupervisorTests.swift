@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import Model
 import Platform
+import Synchronization
 import Testing
 
 @testable import Supervisor
@@ -190,6 +191,79 @@ import Testing
         }
     }
 
+    /// The kernel's word comes when the thread that spawned ends, which is how it is tried here.
+    @Test func childrenHearOfTheSupervisorsDeath() async throws {
+        let told = scratch.script("told", "exec sleep 60")
+        var spared = scratch.script("spared", "exec sleep 60")
+        spared.endsWithSupervisor = false
+        // Changing the user clears what the kernel was asked for: it must be asked afterwards.
+        var other = told
+        other.runAs = RunAs(user: 1_879_100_021, group: 1_879_100_021)
+        let specifications = [told, other, spared]
+        let started = Started()
+        let thread = Thread {
+            for specification in specifications {
+                guard let child = try? ChildProcess(specification, inherited: [], controlGroups: []) else { continue }
+                started.children.withLock { $0.append(child) }
+            }
+        }
+        thread.start()
+        try await eventually { thread.isFinished }
+        let children = started.children.withLock { $0 }
+        try #require(children.count == 3)
+        var exits: [ChildExit?] = [nil, nil]
+        try await eventually {
+            for index in exits.indices where exits[index] == nil { exits[index] = children[index].takeExit() }
+            return !exits.contains(nil)
+        }
+        #expect(exits == [.signal(SIGTERM), .signal(SIGTERM)])
+        let left = try #require(children[2].identity)
+        try left.end(within: .seconds(5))
+        #expect(children[2].takeExit() == .signal(SIGTERM))
+    }
+
+    /// The only test that takes this process's signals: they can be taken once.
+    @Test func aSignalToTheSupervisorStopsAll() async throws {
+        let supervisor = try Supervisor(
+            scratch.installation, [scratch.script("a", "exec sleep 60")], policy: Scratch.quick, logger: quiet)
+        try supervisor.stopOnSignals()
+        #expect(throws: Fault.self) { try supervisor.stopOnSignals() }
+        let run = Task { try await supervisor.run() }
+        try await eventually { try scratch.status()?.isReady == true }
+        kill(getpid(), SIGHUP)
+        try await run.value
+        #expect(try scratch.status()?.children[0].lastExit == .signal(SIGTERM))
+    }
+
+    @Test func aDetachedSupervisorIsFollowedUntilItIsReadyOrEnds() async throws {
+        let log = scratch.installation.log(of: "supervisor")
+        let environment = ["PATH": "/usr/bin:/bin"]
+        let child = try DetachedSupervisor.start(
+            "/bin/sh", ["-c", "echo begun; exec sleep 60"], environment: environment, log: log)
+        try await eventually { scratch.log("supervisor") == "begun\n" }
+        let wait = { (limit: Duration) async throws in
+            try await DetachedSupervisor.waitUntilReady(scratch.installation, supervisor: child, within: limit)
+        }
+        var fault = await #expect(throws: Fault.self) { try await wait(.milliseconds(100)) }
+        #expect(fault?.code == .timedOut)
+        var status = SupervisorStatus(supervisor: ProcessIdentity.own, children: [], failure: "another's")
+        try status.write(scratch.installation.supervisorStatus)
+        fault = await #expect(throws: Fault.self) { try await wait(.milliseconds(100)) }
+        #expect(fault?.code == .timedOut, "what another supervisor wrote does not count")
+        status = SupervisorStatus(supervisor: child, children: [], failure: nil)
+        try status.write(scratch.installation.supervisorStatus)
+        try await wait(.seconds(5))
+        status.failure = "it broke"
+        try status.write(scratch.installation.supervisorStatus)
+        fault = await #expect(throws: Fault.self) { try await wait(.seconds(5)) }
+        #expect(fault?.message == "it broke")
+        try child.end(within: .seconds(5))
+        status.failure = nil
+        try status.write(scratch.installation.supervisorStatus)
+        fault = await #expect(throws: Fault.self) { try await wait(.seconds(5)) }
+        #expect(fault?.code == .unavailable)
+    }
+
     @Test func badListsAreRefused() throws {
         let bad: [[ChildSpecification]] = [
             [],
@@ -203,4 +277,8 @@ import Testing
     }
 
     private var quiet: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+private final class Started: Sendable {
+    let children = Mutex<[ChildProcess]>([])
 }

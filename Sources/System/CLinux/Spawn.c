@@ -119,8 +119,6 @@ pid_t karri_spawn(const struct karri_spawn_request *request, const char **stage)
     return -1;
 }
 
-int karri_pipe(int ends[2], int non_blocking) { return pipe2(ends, O_CLOEXEC | (non_blocking ? O_NONBLOCK : 0)); }
-
 int karri_process_descriptor(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int karri_process_signal(int descriptor, int signal) {

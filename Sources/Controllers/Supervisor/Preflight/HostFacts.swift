@@ -2,6 +2,7 @@
 //  down by hand in tests.
 
 import Model
+import Platform
 
 /// One host, as it was when looked at. Nil means that it could not be found out.
 public struct HostFacts: Sendable, Hashable {
@@ -152,7 +153,7 @@ public struct PreflightWishes: Sendable, Hashable {
     public var memoryNeeded = ByteCount.gibibytes(1)
     public var memoryComfortable = ByteCount.gibibytes(4)
     /// The user ids that guests run as.
-    public var guestUsers: ClosedRange<UInt32>?
+    public var guestUsers = GuestUsers.range
 
     public init() {}
 }

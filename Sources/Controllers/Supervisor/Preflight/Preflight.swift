@@ -325,9 +325,8 @@ public enum Preflight {
         if let maker = facts.machineMaker {
             findings.append(Finding(.tells, .machine, "This machine is virtual (\(maker))."))
         }
-        if let wanted = wishes.guestUsers,
-            !facts.userIds.contains(where: { $0.contains(wanted.lowerBound) && $0.contains(wanted.upperBound) })
-        {
+        let wanted = wishes.guestUsers
+        if !facts.userIds.contains(where: { $0.contains(wanted.lowerBound) && $0.contains(wanted.upperBound) }) {
             findings.append(
                 Finding(
                     .stops, .users,

@@ -109,6 +109,8 @@ struct ChildProcess {
         }
     }
 
+    var identity: ProcessIdentity? { ProcessIdentity(pid: pid) }
+
     /// How it ended, taken from the kernel; nil while it runs.
     func takeExit() -> ChildExit? {
         var status: Int32 = 0

@@ -116,7 +116,9 @@ final class WakePipe: Sendable {
 
     init() throws(Fault) {
         var ends: [Int32] = [-1, -1]
-        guard karri_pipe(&ends, 1) == 0 else { throw Fault(.internalError, "no pipe: \(systemError())") }
+        guard karri_pipe(&ends) == 0, ends.allSatisfy({ fcntl($0, F_SETFL, O_NONBLOCK) == 0 }) else {
+            throw Fault(.internalError, "no pipe: \(systemError())")
+        }
         reading = ends[0]
         writing = ends[1]
     }

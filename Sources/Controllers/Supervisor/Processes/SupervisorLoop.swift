@@ -137,7 +137,7 @@ actor SupervisorLoop {
 
     private func pipe() throws(Fault) -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard karri_pipe(&ends, 0) == 0 else { throw Fault(.internalError, "no pipe: \(systemError())") }
+        guard karri_pipe(&ends) == 0 else { throw Fault(.internalError, "no pipe: \(systemError())") }
         return (ends[0], ends[1])
     }
 
@@ -225,7 +225,7 @@ actor SupervisorLoop {
     }
 
     private func identify(_ child: ChildProcess, _ known: ProcessIdentity?) -> ProcessIdentity? {
-        known?.pid == child.pid ? known : ProcessIdentity(pid: child.pid)
+        known?.pid == child.pid ? known : child.identity
     }
 }
 

@@ -46,10 +46,6 @@ struct karri_spawn_request {
 /// constant string; no child is left then.
 pid_t karri_spawn(const struct karri_spawn_request *request, const char **stage);
 
-/// A close-on-exec pipe (pipe2(2)): the reading end, then the writing end. Nonzero `non_blocking`
-/// goes for both.
-int karri_pipe(int ends[2], int non_blocking);
-
 /// A descriptor for a process (pidfd_open(2)), close-on-exec.
 int karri_process_descriptor(pid_t pid);
 
