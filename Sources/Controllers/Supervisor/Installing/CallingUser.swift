@@ -43,7 +43,7 @@ public struct CallingUser: Sendable, Hashable {
 
     /// The comment field of a user's entry, or nil if there is no such user.
     static func comment(of name: String) -> String? {
-        lookUp({ getpwnam_r(name, $0, $1, $2, $3) }) { $0.pw_gecos.map { String(cString: $0) } }
+        lookUp({ getpwnam_r(name, $0, $1, $2, $3) }, { $0.pw_gecos.map { String(cString: $0) } })
     }
 
     private init?(entry: passwd) {

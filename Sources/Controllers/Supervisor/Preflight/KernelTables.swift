@@ -61,21 +61,25 @@ enum KernelTables {
             var local: String
             var prefixlen: Int
         }
-        var ifname: String
-        var addr_info: [Address]
+        enum CodingKeys: String, CodingKey {
+            case name = "ifname"
+            case addresses = "addr_info"
+        }
+        var name: String
+        var addresses: [Address]
     }
 
     /// The interfaces with their IPv4 addresses, from `ip -json address`.
     static func interfaces(_ json: String, wireless: Set<String>) -> [HostFacts.Interface] {
         entries(of: LinkEntry.self, in: json).map { entry in
-            let pairs = entry.addr_info.compactMap { info -> (IPv4Address, IPv4Prefix)? in
+            let pairs = entry.addresses.compactMap { info -> (IPv4Address, IPv4Prefix)? in
                 guard info.family == "inet", let address = IPv4Address(info.local),
                     let network = IPv4Prefix(containing: address, length: info.prefixlen)
                 else { return nil }
                 return (address, network)
             }
             return HostFacts.Interface(
-                name: entry.ifname, addresses: pairs.map(\.0), networks: pairs.map(\.1), isWireless: wireless.contains(entry.ifname)
+                name: entry.name, addresses: pairs.map(\.0), networks: pairs.map(\.1), isWireless: wireless.contains(entry.name)
             )
         }
     }

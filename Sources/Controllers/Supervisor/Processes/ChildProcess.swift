@@ -28,7 +28,7 @@ struct ChildProcess {
     ) throws(Fault) {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         let log = try ChildProcess.openLog(specification.log)
-        defer { [null, log].forEach { if $0 >= 0 { close($0) } } }
+        defer { for descriptor in [null, log] where descriptor >= 0 { close(descriptor) } }
         guard null >= 0 else { throw Fault(.driver, "could not open /dev/null: \(systemError())") }
 
         var environment = specification.environment

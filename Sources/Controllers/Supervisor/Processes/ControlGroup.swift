@@ -52,7 +52,7 @@ public struct ControlGroups: Sendable {
                 descriptors.append(file)
             }
         } catch {
-            descriptors.forEach { close($0) }
+            for descriptor in descriptors { close(descriptor) }
             throw error
         }
         return descriptors

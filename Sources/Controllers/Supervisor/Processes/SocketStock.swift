@@ -60,7 +60,7 @@ struct SocketStock {
                 }
             }
         } catch {
-            share.closing.forEach { Glibc.close($0) }
+            for descriptor in share.closing { Glibc.close(descriptor) }
             throw error
         }
         return share

@@ -107,14 +107,14 @@ actor SupervisorLoop {
         let specification = specifications[index]
         do throws(Fault) {
             var inherited = try sockets.inherited(by: specification)
-            defer { inherited.closing.forEach { close($0) } }
+            defer { for descriptor in inherited.closing { close(descriptor) } }
             if specification.readiness == .announced {
                 let ends = try pipe()
                 readyPipes[index] = ends.reading
                 inherited.add(Inheritance.readyVariable, ends.writing, closesAfterwards: true)
             }
             let joined = joinable(specification)
-            defer { joined.forEach { close($0) } }
+            defer { for descriptor in joined { close(descriptor) } }
             running[index] = try ChildProcess(specification, inherited: inherited.entries, controlGroups: joined)
             if specification.readiness == .started { supervision.handle(.becameReady(index), at: now) }
         } catch {
