@@ -85,6 +85,10 @@ let house: [Part] = [
         name: "Cluster", folder: "Controllers/Cluster", uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
         products: ["Logging"], tested: true),
 
+    Part(
+        name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux"], products: ["Logging"],
+        tested: true),
+
     // Services.
     Part(
         name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true),

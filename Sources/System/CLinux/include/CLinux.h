@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "Confinement.h"
+#include "Spawn.h"
 
 /// Enters the network namespace behind `fd` (setns(2), CLONE_NEWNET) on the calling thread.
 int karri_enter_network_namespace(int fd);
