@@ -60,7 +60,7 @@ public actor ClusterController: SessionHandler {
         }
     }
 
-    private func follow(_ changes: [Change]) async throws(Fault) {
+    private func follow(_ changes: [Database.Change]) async throws(Fault) {
         let holdings = changes.filter { $0.table == "holding" }.map { ID<Holding>(stored: $0.id) }
         if !holdings.isEmpty {
             let rows = try await engine.readNow { tx throws(Fault) in
