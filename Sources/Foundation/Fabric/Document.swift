@@ -77,6 +77,11 @@ public struct Document: Sendable {
     public struct Touched: Sendable, Hashable {
         public var section: String
         public var key: String
+
+        public init(section: String, key: String) {
+            self.section = section
+            self.key = key
+        }
     }
 
     /// Takes an update and says what changed by it.
