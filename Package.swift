@@ -80,7 +80,7 @@ let house: [Part] = [
         products: ["Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Crypto"], tested: true),
     Part(
         name: "Node", folder: "Controllers/Node",
-        uses: ["Model", "Platform", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge"], products: ["Logging"], tested: true),
+        uses: ["Model", "Platform", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge"], products: ["Logging"], tested: true, testUses: ["Cluster", "Compute", "Identity", "DatabaseTesting"]),
     Part(
         name: "Cluster", folder: "Controllers/Cluster", uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
         products: ["Logging"], tested: true),

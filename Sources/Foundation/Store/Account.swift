@@ -31,7 +31,7 @@ extension AccessKey {
         "access_key",
         Field("key", \AccessKey.key),
         Field("account", \AccessKey.account),
-        Field("user", \AccessKey.user),
+        Field("account_user", \AccessKey.user),
         Field("sealed_secret", \AccessKey.sealedSecret),
         Field("active", \AccessKey.active),
         Field("created", \AccessKey.created),
