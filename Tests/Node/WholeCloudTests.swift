@@ -114,7 +114,8 @@ struct SimulatedCloud: Sendable {
             zone: zone, engine: engine, chance: chance, seal: seal, region: zone.region, log: log,
             poweredOff: { tx, holding, now, dice throws(Fault) in try compute.poweredOff(tx, holding, now: now, dice: &dice) })
         let worker = Worker(
-            engine: engine, runner: Runner(engine: engine, programs: compute.programs, chance: chance, log: log), chance: chance, log: log)
+            engine: engine, runner: Runner(engine: engine, programs: compute.programs, chance: chance, log: log), chance: chance,
+            log: log)
         let socket = folder + "/fabric.sock"
         let server = FabricServer(path: socket, sessions: cluster)
         let principal = try #require(try await identity.identify(made.credentials.key)).principal
@@ -133,8 +134,10 @@ struct SimulatedCloud: Sendable {
                 let node = NodeController(
                     NodeConfiguration(
                         installation: Installation(root: folder, mark: "kt"), hostName: "host\(number)", zone: zone.name,
-                        region: zone.region, fabricSocket: socket, host: HostPlan(publicRanges: [prefix]), isDurable: false), hypervisor: hypervisor,
-                    disks: SimulatedPool(), dataplane: SimulatedDataplane(names: names), names: names, guests: SimulatedGuestServices(),
+                        region: zone.region, fabricSocket: socket, host: HostPlan(publicRanges: [prefix]), isDurable: false),
+                    hypervisor: hypervisor,
+                    disks: SimulatedPool(), dataplane: SimulatedDataplane(names: names), names: names,
+                    guests: SimulatedGuestServices(),
                     chance: chance, log: log)
                 group.addTask { try await node.run() }
             }
@@ -164,7 +167,8 @@ struct SimulatedCloud: Sendable {
         let pools = try await engine.read { tx throws(Fault) in try tx.all(Pool.table, where: "TRUE ORDER BY id") }
         let pool = try #require(pools.first)
         let image = try await images.register(
-            .init(name: "starter", description: "", purpose: .machine, isPublic: true, kernel: nil, ramdisk: nil), in: pool.id, by: call())
+            .init(name: "starter", description: "", purpose: .machine, isPublic: true, kernel: nil, ramdisk: nil), in: pool.id,
+            by: call())
         try await eventually("the image is available") {
             try await engine.read { tx throws(Fault) in try tx.find(Image.table, image.id)?.state } == .available
         }
@@ -179,8 +183,11 @@ struct SimulatedCloud: Sendable {
 
     func expectNothingLeft() async throws {
         let left = try await engine.read { tx throws(Fault) in
-            try ["port", "port_address", "address", "volume", "attachment", "port_group", "operation_wait", "operation_resource", "user_data"]
-                .map { table throws(Fault) in "\(table) \(try tx.count("SELECT count(*) FROM \(table)"))" }
+            try [
+                "port", "port_address", "address", "volume", "attachment", "port_group", "operation_wait", "operation_resource",
+                "user_data",
+            ]
+            .map { table throws(Fault) in "\(table) \(try tx.count("SELECT count(*) FROM \(table)"))" }
         }
         #expect(left.allSatisfy { $0.hasSuffix(" 0") }, "\(left)")
         let hosts = try await engine.read { tx throws(Fault) in try tx.all(Host.table, where: "TRUE") }

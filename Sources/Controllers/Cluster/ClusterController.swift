@@ -132,7 +132,7 @@ public actor ClusterController: SessionHandler {
             throw RPCError(code: .failedPrecondition, message: "a session begins with hello")
         }
         let session = try await begin(hello)
-        try await send(ToOwner.with { $0.welcome = Welcome.with { $0.host = session.host.bits; $0.pool = session.pool.bits } })
+        try await send(ToOwner.with { $0.welcome = session.welcome })
         let rest = SessionMessages(iterator: iterator)
         let outcome = await Result { try await session.run(rest, of: self, send: send) }
         await end(session)

@@ -18,7 +18,8 @@ struct DocumentBuilder: Sendable {
     static func key(_ group: ID<Group>) -> String { "group/\(group.hex)" }
 
     /// The entries that marks of a session stand for, as they are now.
-    func entries(for marked: Marks.Marked, of session: OwnerSession, _ controller: ClusterController) async throws(Fault) -> [Entry] {
+    func entries(for marked: Marks.Marked, of session: OwnerSession, _ controller: ClusterController) async throws(Fault) -> [Entry]
+    {
         var marked = marked
         var entries: [Entry] = []
         if marked.everything { try await markAll(&marked, session, controller.engine) }
@@ -91,7 +92,9 @@ struct DocumentBuilder: Sendable {
             for key in keys { entries.append((section, key, all[key])) }
         }
         for section in session.sentSections() {
-            guard let hex = Section.domain(of: section), let domain = ID<Domain>(hex: hex), !needed.contains(domain) else { continue }
+            guard let hex = Section.domain(of: section), let domain = ID<Domain>(hex: hex), !needed.contains(domain) else {
+                continue
+            }
             for key in session.sentKeys(of: section) { entries.append((section, key, nil)) }
             await controller.forgetUnused(domain)
         }
@@ -126,14 +129,22 @@ struct DocumentBuilder: Sendable {
         if let kernel = instance.kernel { entry.kernel = try tx.find(Image.table, kernel)?.digest ?? "" }
         if let ramdisk = instance.ramdisk { entry.ramdisk = try tx.find(Image.table, ramdisk)?.digest ?? "" }
         entry.disks = try tx.attachments(of: id).map { attachment in
-            MachineDisk.with { $0.volume = attachment.volume.bits; $0.device = attachment.device }
+            MachineDisk.with {
+                $0.volume = attachment.volume.bits
+                $0.device = attachment.device
+            }
         }
         var domains: Set<ID<Domain>> = []
         for port in try tx.ports(of: id) {
             domains.insert(port.domain)
             let mtu = try tx.find(Network.table, port.network)?.mtu ?? 1450
             entry.ports.append(
-                MachinePort.with { $0.port = port.id.bits; $0.mac = port.mac.bits; $0.domain = port.domain.bits; $0.mtu = mtu })
+                MachinePort.with {
+                    $0.port = port.id.bits
+                    $0.mac = port.mac.bits
+                    $0.domain = port.domain.bits
+                    $0.mtu = mtu
+                })
         }
         let facts = holding.wanted == .absent ? nil : try guestFacts(tx, instance)
         return Built(
@@ -190,7 +201,10 @@ struct DocumentBuilder: Sendable {
         for router in routers {
             for subnet in try tx.subnets(in: router.id) {
                 entries["subnet/\(subnet.id.hex)"] = try bytes(
-                    SubnetEntry.with { $0.subnet = subnet.id.bits; $0.prefix = subnet.prefix.description })
+                    SubnetEntry.with {
+                        $0.subnet = subnet.id.bits
+                        $0.prefix = subnet.prefix.description
+                    })
             }
             for group in try tx.all(Group.table, where: "router = $1", [router.id.value]) {
                 entries[DocumentBuilder.key(group.id)] = try bytes(groupEntry(tx, group))
@@ -222,7 +236,9 @@ struct DocumentBuilder: Sendable {
         entry.groups = try tx.groups(of: port.id).map(\.bits)
         entry.sourceCheck = port.sourceCheck
         entry.subnet = port.subnet.bits
-        if let instance = port.instance, let holding = try tx.holding(.machine, instance.stored) { entry.host = holding.host?.bits ?? 0 }
+        if let instance = port.instance, let holding = try tx.holding(.machine, instance.stored) {
+            entry.host = holding.host?.bits ?? 0
+        }
         return entry
     }
 

@@ -19,7 +19,9 @@ extension DocumentBuilder {
             devices["root"] = root
             devices["ami"] = root
         }
-        for (place, attachment) in attachments.filter({ !$0.isRoot }).enumerated() { devices["ebs\(place + 1)"] = attachment.device }
+        for (place, attachment) in attachments.filter({ !$0.isRoot }).enumerated() {
+            devices["ebs\(place + 1)"] = attachment.device
+        }
         let tags = try tx.tags(of: .instance, instance.id.stored)
         var guest = EdgeGuest(
             id: instance.id.shown,

@@ -29,6 +29,14 @@ final class OwnerSession: Sendable {
         self.sender = Mutex(sender)
     }
 
+    /// The answer to its hello.
+    var welcome: Welcome {
+        Welcome.with {
+            $0.host = host.bits
+            $0.pool = pool.bits
+        }
+    }
+
     var lastHeard: Instant { heard.withLock(\.self) }
 
     func cancel() { marks.close() }
@@ -166,7 +174,9 @@ final class Questions: Sendable {
     static let patience = Duration.seconds(10)
     static let waitingMax = 64
 
-    init() { (stream, outgoing) = AsyncStream.makeStream(of: ToOwner.self, bufferingPolicy: .bufferingOldest(Questions.waitingMax)) }
+    init() {
+        (stream, outgoing) = AsyncStream.makeStream(of: ToOwner.self, bufferingPolicy: .bufferingOldest(Questions.waitingMax))
+    }
 
     func ask(_ question: Question) async throws(Fault) -> Answer {
         let (answers, continuation) = AsyncStream.makeStream(of: Answer.self, bufferingPolicy: .bufferingOldest(1))

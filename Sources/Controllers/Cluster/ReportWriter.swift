@@ -28,7 +28,9 @@ public struct ReportWriter: Sendable {
     }
 
     private func write(_ tx: Writing, _ report: Report, _ session: OwnerSession, _ now: Instant, _ dice: inout Dice) throws(Fault) {
-        guard let bits = UInt64(report.key, radix: 16), let holding = try holding(tx, report.section, Int64(bitPattern: bits), session) else {
+        guard let bits = UInt64(report.key, radix: 16),
+            let holding = try holding(tx, report.section, Int64(bitPattern: bits), session)
+        else {
             return
         }
         // A word about an earlier grant says nothing about this one.
@@ -62,7 +64,9 @@ public struct ReportWriter: Sendable {
 
     private func noteImage(_ tx: Writing, _ report: Report, _ holding: Holding, _ observed: Holding.Observed) throws(Fault) {
         let id = ID<Image>(stored: holding.thing)
-        guard observed == .ready, let image = try tx.find(Image.table, id), image.digest == nil, !report.digest.isEmpty else { return }
+        guard observed == .ready, let image = try tx.find(Image.table, id), image.digest == nil, !report.digest.isEmpty else {
+            return
+        }
         try tx.update(id, state: image.state, digest: report.digest, size: ByteCount(report.size), fault: nil)
     }
 

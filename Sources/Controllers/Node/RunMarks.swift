@@ -67,7 +67,8 @@ actor GuestSlots {
     /// The machine's user, chosen now if it has none.
     func user(of id: ID<Instance>) throws(Fault) -> UInt32 {
         if let slot = slots[id], let user = GuestUsers.user(Int(slot)) { return user }
-        guard let free = (0..<UInt32(GuestUsers.range.count)).first(where: { !taken.contains($0) }), let user = GuestUsers.user(Int(free))
+        guard let free = (0..<UInt32(GuestUsers.range.count)).first(where: { !taken.contains($0) }),
+            let user = GuestUsers.user(Int(free))
         else { throw Fault(.noCapacity, "The host has no user left for a guest.", kind: .host) }
         if let folder { try AtomicFile.write(Array(String(free).utf8), to: "\(folder)/\(id.hex)") }
         slots[id] = free
