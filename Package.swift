@@ -71,7 +71,9 @@ let house: [Part] = [
     Part(
         name: "Hypervisor", folder: "Drivers/Hypervisor", uses: ["Model", "Platform", "CLibvirt", "CLinux"],
         products: ["Logging"], tested: true),
-    Part(name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true),
+    Part(
+        name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true
+    ),
     Part(name: "Dataplane", folder: "Drivers/Dataplane", uses: ["Model", "Platform"], products: ["Logging"], tested: true),
 
     // Controllers.
@@ -80,9 +82,11 @@ let house: [Part] = [
         products: ["Logging", "NIOCore", "NIOPosix", "NIOHTTP1", "Crypto"], tested: true),
     Part(
         name: "Node", folder: "Controllers/Node",
-        uses: ["Model", "Platform", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge"], products: ["Logging"], tested: true, testUses: ["Cluster", "Compute", "Identity", "DatabaseTesting"]),
+        uses: ["Model", "Platform", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge"], products: ["Logging"], tested: true,
+        testUses: ["Cluster", "Compute", "Identity", "DatabaseTesting"]),
     Part(
-        name: "Cluster", folder: "Controllers/Cluster", uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
+        name: "Cluster", folder: "Controllers/Cluster",
+        uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
         products: ["Logging"], tested: true),
 
     Part(

@@ -122,17 +122,17 @@ final class Marks: Sendable {
 
     func close() { wake.finish() }
 
-    func markEverything() { mark { $0.marked.everything = true } }
-    func mark(_ id: ID<Holding>, _ row: Holding) { mark { $0.marked.holdings[id] = .some(row) } }
-    func markGone(_ id: ID<Holding>) { mark(if: { $0.told[id] != nil }) { $0.marked.holdings[id] = .some(nil) } }
+    func markEverything() { mark({ _ in true }, { $0.marked.everything = true }) }
+    func mark(_ id: ID<Holding>, _ row: Holding) { mark({ _ in true }, { $0.marked.holdings[id] = .some(row) }) }
+    func markGone(_ id: ID<Holding>) { mark({ $0.told[id] != nil }, { $0.marked.holdings[id] = .some(nil) }) }
     func markGuest(_ instance: ID<Instance>) {
-        mark(if: { $0.domainsOf[instance] != nil }) { $0.marked.guests.insert(instance) }
+        mark({ $0.domainsOf[instance] != nil }, { $0.marked.guests.insert(instance) })
     }
     func markDomain(_ domain: ID<Domain>, _ key: String) {
-        mark(if: { $0.domainsOf.values.contains { $0.contains(domain) } }) { $0.marked.domains[domain, default: []].insert(key) }
+        mark({ $0.domainsOf.values.contains { $0.contains(domain) } }, { $0.marked.domains[domain, default: []].insert(key) })
     }
 
-    private func mark(if concerned: (State) -> Bool = { _ in true }, _ change: (inout State) -> Void) {
+    private func mark(_ concerned: (State) -> Bool, _ change: (inout State) -> Void) {
         let isMarked = state.withLock { state in
             guard concerned(state) else { return false }
             change(&state)

@@ -11,7 +11,9 @@ enum KernelListing {
                 var id: Int64?
                 var local: String?
             }
+            // swift-format-ignore: AlwaysUseLowerCamelCase
             var info_kind: String?
+            // swift-format-ignore: AlwaysUseLowerCamelCase
             var info_data: Data?
         }
         struct Counters: Decodable, Sendable {
@@ -57,6 +59,7 @@ enum KernelListing {
                 var scope: String?
             }
             var ifname: String
+            // swift-format-ignore: AlwaysUseLowerCamelCase
             var addr_info: [Address]
         }
         return try decode([Lenient<Entry>].self, json).compactMap(\.value).flatMap { entry in

@@ -24,6 +24,8 @@ public struct Permit<Thing: Identified>: Sendable, Hashable {
     /// The principal's name, for records.
     public let principal: String
 
+    // Written out because that it is internal is the point.
+    // swift-format-ignore: UseSynthesizedInitializer
     init(id: ID<Thing>, owner: ID<Account>, action: String, principal: String) {
         self.id = id
         self.owner = owner
@@ -44,6 +46,7 @@ public struct Visibility<Thing: Identified>: Sendable, Hashable {
 
     public let reach: Reach
 
+    // swift-format-ignore: UseSynthesizedInitializer
     init(reach: Reach) { self.reach = reach }
 
     /// Whether a row of `owner` is seen; `shared` where a grant or the public flag covers the account.
