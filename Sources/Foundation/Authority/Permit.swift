@@ -15,6 +15,7 @@ public struct Action<Thing: Identified>: Sendable, Hashable, CustomStringConvert
 }
 
 /// Proof that `principal` may do `action` to the thing `id`. Writers take the id from the permit.
+/// The synthesized initializer is internal to this target, and that is the point.
 public struct Permit<Thing: Identified>: Sendable, Hashable {
     public let id: ID<Thing>
     /// The account that owns the thing.
@@ -23,15 +24,6 @@ public struct Permit<Thing: Identified>: Sendable, Hashable {
     public let action: String
     /// The principal's name, for records.
     public let principal: String
-
-    // Written out because that it is internal is the point.
-    // swift-format-ignore: UseSynthesizedInitializer
-    init(id: ID<Thing>, owner: ID<Account>, action: String, principal: String) {
-        self.id = id
-        self.owner = owner
-        self.action = action
-        self.principal = principal
-    }
 }
 
 /// Proof that a list may be made, and of what: the store makes a WHERE clause of it.
@@ -45,9 +37,6 @@ public struct Visibility<Thing: Identified>: Sendable, Hashable {
     }
 
     public let reach: Reach
-
-    // swift-format-ignore: UseSynthesizedInitializer
-    init(reach: Reach) { self.reach = reach }
 
     /// Whether a row of `owner` is seen; `shared` where a grant or the public flag covers the account.
     public func sees(owner: ID<Account>, shared: Bool = false) -> Bool {
