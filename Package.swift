@@ -112,7 +112,7 @@ let house: [Part] = [
     Part(
         name: "AWS", folder: "Faces/AWS",
         uses: ["AWSProtocol", "EC2Model", "STSModel", "Identity", "Images", "Volumes", "Networks", "Compute", "Platform"],
-        products: ["Hummingbird", "Logging"], tested: true),
+        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true, testUses: ["Database", "Store", "Authority"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: ["Platform", "AWS", "Cluster", "Node", "Edge"], products: ["ArgumentParser", "Logging"], tested: true),

@@ -10,6 +10,8 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
     public var kind: Kind?
     /// The thing that the fault is about, where one is known; a face spells its id.
     public var subject: AnyID?
+    /// Further things that it is about in the same way, where a call named several.
+    public var others: [AnyID] = []
     /// What lay beneath, for the log; never shown to a tenant.
     public var cause: String?
 
@@ -24,6 +26,13 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
     public init(missing thing: AnyID) {
         self.init(.notFound, "The \(thing.kind.rawValue) \(hexDigits(thing.bits)) does not exist.", kind: thing.kind)
         subject = thing
+    }
+
+    /// Several things of a kind that do not exist, or not for this caller; at least one.
+    public init(missing things: [AnyID], kind: Kind) {
+        self.init(.notFound, "The \(kind.rawValue) does not exist.", kind: kind)
+        subject = things.first
+        others = Array(things.dropFirst())
     }
 
     /// The same fault about a named thing.
@@ -80,6 +89,7 @@ extension Fault {
         public static let wrongState = Code(rawValue: "wrongState")
         public static let `protected` = Code(rawValue: "protected")
         public static let limitExceeded = Code(rawValue: "limitExceeded")
+        public static let tooManyTags = Code(rawValue: "tooManyTags")
         public static let noCapacity = Code(rawValue: "noCapacity")
         public static let noAddress = Code(rawValue: "noAddress")
         public static let badImage = Code(rawValue: "badImage")

@@ -97,6 +97,27 @@ extension Reading {
             return (row, permit)
         } catch { throw error.about(id.erased) }
     }
+
+    /// The named rows and the permits to do `action` to them, in the order of the names; a name that
+    /// is given twice counts once.
+    ///
+    /// - Throws: `.notFound` about all that do not exist or are another account's, `.denied`.
+    public func find<Thing: Owned>(
+        _ ids: [ID<Thing>], for action: Action<Thing>, by call: Call
+    ) throws(Fault) -> [Thing] {
+        var found: [Thing] = []
+        var missing: [AnyID] = []
+        var seen: Set<ID<Thing>> = []
+        for id in ids where seen.insert(id).inserted {
+            do throws(Fault) {
+                found.append(try find(id, for: action, by: call).row)
+            } catch  where error.code == .notFound {
+                missing.append(id.erased)
+            }
+        }
+        guard missing.isEmpty else { throw Fault(missing: missing, kind: Thing.kind) }
+        return found
+    }
 }
 
 extension Instance: Owned {

@@ -12,7 +12,8 @@ extension Writing {
             "UPDATE quota SET used = used + $3 WHERE account = $1 AND resource = $2 AND used + $3 <= maximum",
             [account.value, .text(resource), amount.value])
         if charged == 0, try exists("SELECT 1 FROM quota WHERE account = $1 AND resource = $2", [account.value, .text(resource)]) {
-            throw Fault(.limitExceeded, "The account's limit of \(resource) is reached.")
+            let kind: Kind? = resource == "groups" ? .group : ["instances", "processors"].contains(resource) ? .instance : nil
+            throw Fault(.limitExceeded, "The account's limit of \(resource) is reached.", kind: kind)
         }
     }
 

@@ -25,6 +25,13 @@ extension Action where Thing == Instance {
     public static let describeCredits = Action("ec2:DescribeInstanceCreditSpecifications")
 }
 
+extension Action where Thing == Zone {
+    public static let describe = Action("ec2:DescribeAvailabilityZones")
+    public static let describeRegions = Action("ec2:DescribeRegions")
+    public static let describeOfferings = Action("ec2:DescribeInstanceTypeOfferings")
+    public static let describeAccount = Action("ec2:DescribeAccountAttributes")
+}
+
 /// The compute service.
 public struct ComputeService: Sendable {
     let engine: any Engine
@@ -69,24 +76,22 @@ public struct InstanceView: Sendable {
 extension ComputeService {
     /// A page of machines in order of id.
     public func instances(
-        _ selection: InstanceSelection, after: Int64, limit: Int, by call: Call
+        _ selection: InstanceSelection, for action: Action<Instance> = .describe, after: Int64, limit: Int, by call: Call
     ) async throws(Fault) -> [InstanceView] {
         try await engine.read { tx throws(Fault) in
-            try call.permitList(Action<Instance>.describe)
+            try call.permitList(action)
             return try views(tx, of: tx.instances(selection, after: after, limit: limit), by: call)
         }
     }
 
     /// The named machines.
     ///
-    /// - Throws: `.notFound` about the first that does not exist for the caller.
+    /// - Throws: `.notFound` about all that do not exist for the caller.
     public func instances(
         _ ids: [ID<Instance>], for action: Action<Instance> = .describe, by call: Call
     ) async throws(Fault) -> [InstanceView] {
         try await engine.readNow { tx throws(Fault) in
-            var found: [Instance] = []
-            for id in ids { found.append(try tx.find(id, for: action, by: call).row) }
-            return try views(tx, of: found.sorted { $0.id < $1.id }, by: call)
+            return try views(tx, of: tx.find(ids, for: action, by: call).sorted { $0.id < $1.id }, by: call)
         }
     }
 
@@ -120,5 +125,17 @@ extension ComputeService {
     }
 
     /// The zones of the cloud.
-    public func zones() async throws(Fault) -> [Zone] { try await engine.read { tx throws(Fault) in try tx.zones() } }
+    public func zones(for action: Action<Zone> = .describe, by call: Call) async throws(Fault) -> [Zone] {
+        try await engine.read { tx throws(Fault) in
+            try call.permitList(action)
+            return try tx.zones()
+        }
+    }
+
+    /// The hosts whose word on their machines is out of date: their session ended unasked.
+    public func lostHosts() async throws(Fault) -> Set<ID<Host>> {
+        try await engine.read { tx throws(Fault) in
+            Set(try tx.values("SELECT id FROM host WHERE state = 'lost'", [], as: ID<Host>.self))
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //  The instance types: what a machine of each really gets. They are AWS's names with AWS's sizes,
 //  so that scripts and modules written for it choose sensibly here.
 
+import Authority
 import Model
+import Store
 
 /// A size of machine.
 public struct InstanceType: Sendable, Hashable {
@@ -55,4 +57,12 @@ public struct InstanceType: Sendable, Hashable {
 
     /// What AWS takes when a launch names none.
     public static let fallback = "m1.small"
+}
+
+extension ComputeService {
+    /// All types that a launch may name.
+    public func instanceTypes(for action: Action<Instance> = .describeTypes, by call: Call) throws(Fault) -> [InstanceType] {
+        try call.permitList(action)
+        return InstanceType.all
+    }
 }

@@ -164,7 +164,7 @@ extension ComputeService {
             return subnet
         }
         guard let router = try tx.defaultRouter(of: account) else {
-            throw Fault(.notFound, "No default VPC for this user.", kind: .router)
+            throw Fault(.missingParameter, "No default VPC for this user.", kind: .router)
         }
         var zone: ID<Zone>?
         if let name = request.zone {
@@ -174,7 +174,7 @@ extension ComputeService {
             zone = named.id
         }
         guard let subnet = try tx.subnets(in: router.id).first(where: { $0.isDefault && (zone == nil || $0.zone == zone) }) else {
-            throw Fault(.notFound, "No default subnet for availability zone: '\(request.zone ?? "any")'.", kind: .subnet)
+            throw Fault(.missingParameter, "No default subnet for availability zone: '\(request.zone ?? "any")'.", kind: .subnet)
         }
         return subnet
     }

@@ -83,8 +83,7 @@ extension ComputeService {
     ) async throws(Fault) -> [StateChange] {
         try await engine.write(contending: call.contending) { tx throws(Fault) in
             var dice = call.dice
-            var instances: [Instance] = []
-            for id in ids { instances.append(try tx.find(id, for: action, by: call).row) }
+            let instances = try tx.find(ids, for: action, by: call)
             try call.endIfDryRun()
             return try instances.map { instance throws(Fault) in
                 StateChange(id: instance.id, before: instance.phase, after: try body(tx, instance, &dice))

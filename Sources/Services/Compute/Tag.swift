@@ -40,7 +40,7 @@ extension ComputeService {
                     tx.set(Tag(account: account, kind: thing.kind, thing: thing.stored, key: key, value: value))
                 }
                 guard try tx.tags(of: thing.kind, thing.stored).count <= ComputeService.tagsMax else {
-                    throw Fault(.limitExceeded, "You have reached the maximum of 50 tags per resource.", kind: thing.kind).about(
+                    throw Fault(.tooManyTags, "You have reached the maximum of 50 tags per resource.", kind: thing.kind).about(
                         thing)
                 }
                 announce(tx, thing)
@@ -68,6 +68,17 @@ extension ComputeService {
         try await engine.read { tx throws(Fault) in
             try call.permitList(Action<Instance>.describeTags)
             return try tx.tags(of: call.account(), after: after, limit: limit)
+        }
+    }
+
+    /// The tags of some things of the account, of all kinds.
+    public func tags(of things: [AnyID], by call: Call) async throws(Fault) -> [Tag] {
+        try await engine.read { tx throws(Fault) in
+            try call.permitList(Action<Instance>.describeTags)
+            let account = try call.account()
+            var tags: [Tag] = []
+            for thing in things { tags += try tx.tags(of: thing.kind, thing.stored).filter { $0.account == account } }
+            return tags
         }
     }
 

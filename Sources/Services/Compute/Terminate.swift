@@ -22,8 +22,7 @@ extension ComputeService {
     public func terminate(_ ids: [ID<Instance>], by call: Call) async throws(Fault) -> [StateChange] {
         try await engine.write(contending: call.contending) { tx throws(Fault) in
             var dice = call.dice
-            var instances: [Instance] = []
-            for id in ids { instances.append(try tx.find(id, for: .terminate, by: call).row) }
+            let instances = try tx.find(ids, for: .terminate, by: call)
             try call.endIfDryRun()
             return try instances.map { instance throws(Fault) in
                 guard instance.desired != .absent else {

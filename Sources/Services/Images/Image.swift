@@ -29,7 +29,7 @@ public struct ImagesService: Sendable {
             let images =
                 ids.isEmpty
                 ? try tx.images(visibleTo: call.account(), after: after, limit: limit)
-                : try ids.map { id throws(Fault) in try tx.find(id, for: .describe, by: call).row }
+                : try tx.find(ids, for: .describe, by: call)
             return try images.map { image throws(Fault) in
                 ImageView(
                     image: image, ownerNumber: try tx.find(Account.table, image.account)?.number ?? "",

@@ -7,7 +7,6 @@ import Store
 
 extension Action where Thing == Group {
     public static let describe = Action("ec2:DescribeSecurityGroups")
-    public static let describeRules = Action("ec2:DescribeSecurityGroupRules")
     public static let create = Action("ec2:CreateSecurityGroup")
     public static let delete = Action("ec2:DeleteSecurityGroup")
     public static let authorizeIn = Action("ec2:AuthorizeSecurityGroupIngress")
@@ -17,6 +16,10 @@ extension Action where Thing == Group {
     public static let modifyRules = Action("ec2:ModifySecurityGroupRules")
     public static let describeIn = Action("ec2:UpdateSecurityGroupRuleDescriptionsIngress")
     public static let describeOut = Action("ec2:UpdateSecurityGroupRuleDescriptionsEgress")
+}
+
+extension Action where Thing == Rule {
+    public static let describe = Action("ec2:DescribeSecurityGroupRules")
 }
 
 /// What a rule permits: two rules of a group that permit the same are one.
@@ -57,6 +60,20 @@ public struct Permission: Sendable, Hashable {
     }
 }
 
+extension Permission {
+    /// As EC2's errors show a rule: `peer: 0.0.0.0/0, TCP, from port: 22, to port: 22, ALLOW`.
+    var shown: String {
+        let other =
+            switch peer {
+            case .prefix(let prefix): prefix.description
+            case .group(let group): group.shown
+            }
+        let name = [-1: "ALL", 1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"][protocolNumber] ?? String(protocolNumber)
+        guard [6, 17].contains(protocolNumber) else { return "peer: \(other), \(name), ALLOW" }
+        return "peer: \(other), \(name), from port: \(from), to port: \(to), ALLOW"
+    }
+}
+
 extension Rule {
     public var permission: Permission {
         let other: Permission.Peer = peer.map { .group($0) } ?? .prefix(prefix ?? .everything)
@@ -82,7 +99,7 @@ extension NetworksService {
             let groups =
                 ids.isEmpty
                 ? try tx.groups(ofAccount: call.account(), after: after, limit: limit)
-                : try ids.map { id throws(Fault) in try tx.find(id, for: .describe, by: call).row }
+                : try tx.find(ids, for: .describe, by: call)
             return try groups.map { group throws(Fault) in
                 GroupView(group: group, rules: try tx.rules(of: group.id), tags: try tx.tags(of: .group, group.id.stored))
             }
@@ -101,16 +118,24 @@ extension NetworksService {
     public func rules(_ ids: [ID<Rule>], after: Int64, limit: Int, by call: Call) async throws(Fault) -> [(rule: Rule, tags: [Tag])]
     {
         try await engine.read { tx throws(Fault) in
-            try call.permitList(Action<Group>.describeRules)
+            try call.permitList(Action<Rule>.describe)
             let account = try call.account()
             let rules =
                 ids.isEmpty
                 ? try tx.rules(ofAccount: account, after: after, limit: limit)
-                : try ids.map { id throws(Fault) in
-                    guard let rule = try tx.find(Rule.table, id), rule.account == account else { throw Fault(missing: id.erased) }
-                    return rule
-                }
+                : try tx.find(ids, for: .describe, by: call)
             return try rules.map { rule throws(Fault) in (rule, try tx.tags(of: .rule, rule.id.stored)) }
+        }
+    }
+
+    /// The rules of some of the account's groups, in order of id; a group that is not there has none.
+    public func rules(ofGroups ids: [ID<Group>], by call: Call) async throws(Fault) -> [(rule: Rule, tags: [Tag])] {
+        try await engine.read { tx throws(Fault) in
+            try call.permitList(Action<Rule>.describe)
+            let account = try call.account()
+            var rules: [Rule] = []
+            for id in Set(ids) { rules += try tx.rules(of: id).filter { $0.account == account } }
+            return try rules.sorted { $0.id < $1.id }.map { rule throws(Fault) in (rule, try tx.tags(of: .rule, rule.id.stored)) }
         }
     }
 
@@ -129,7 +154,7 @@ extension NetworksService {
                 home = try tx.find(router, for: .describe, by: call).row
             } else {
                 guard let found = try tx.defaultRouter(of: account) else {
-                    throw Fault(.notFound, "No default VPC for this user.", kind: .router)
+                    throw Fault(.missingParameter, "No default VPC for this user.", kind: .router)
                 }
                 home = found
             }
@@ -156,7 +181,7 @@ extension NetworksService {
             let group = try tx.find(id, for: .delete, by: call).row
             guard group.name != Group.defaultName else {
                 throw Fault(
-                    .protected, "the specified group: \"\(group.name)\" name: \"default\" cannot be deleted by a user", kind: .group
+                    .protected, "the specified group: \"\(id.shown)\" name: \"default\" cannot be deleted by a user", kind: .group
                 )
             }
             let isUsed = try tx.exists("SELECT 1 FROM port_group WHERE security_group = $1 LIMIT 1", [id.value])
@@ -217,7 +242,7 @@ extension NetworksService {
             fromPort: permission.from, toPort: permission.to, prefix: prefix, peer: peer, description: description,
             created: call.now)
         guard try tx.claim(rule, in: Rule.table) else {
-            throw Fault(.alreadyExists, "the specified rule already exists", kind: .rule)
+            throw Fault(.alreadyExists, "the specified rule \"\(permission.shown)\" already exists", kind: .rule)
         }
         return rule
     }

@@ -7,6 +7,7 @@ import Store
 
 extension Action where Thing == Router {
     public static let describe = Action("ec2:DescribeVpcs")
+    public static let describeAttribute = Action("ec2:DescribeVpcAttribute")
 }
 
 extension Action where Thing == Subnet {
@@ -44,6 +45,16 @@ public struct NetworksService: Sendable {
                 (router, try tx.tags(of: .router, router.id.stored))
             }
         }
+    }
+
+    /// The VPC that a launch goes to which names none.
+    public func defaultRouter(by call: Call) async throws(Fault) -> ID<Router>? {
+        try await engine.readNow { tx throws(Fault) in try tx.defaultRouter(of: call.account())?.id }
+    }
+
+    /// One VPC, for reading what is set on it.
+    public func router(_ id: ID<Router>, for action: Action<Router>, by call: Call) async throws(Fault) -> Router {
+        try await engine.readNow { tx throws(Fault) in try tx.find(id, for: action, by: call).row }
     }
 
     /// The account's subnets, in order of id.

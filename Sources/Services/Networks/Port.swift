@@ -34,7 +34,7 @@ extension NetworksService {
             let ports =
                 ids.isEmpty
                 ? try tx.ports(ofAccount: call.account(), after: after, limit: limit)
-                : try ids.map { id throws(Fault) in try tx.find(id, for: .describe, by: call).row }
+                : try tx.find(ids, for: .describe, by: call)
             let zones = Dictionary(try tx.zones().map { ($0.id, $0) }) { first, _ in first }
             return try ports.map { port throws(Fault) in
                 guard let zone = zones[port.zone] else { throw Fault(missing: port.zone.erased) }

@@ -31,7 +31,7 @@ public struct VolumesService: Sendable {
             let volumes =
                 ids.isEmpty
                 ? try tx.volumes(of: call.account(), after: after, limit: limit)
-                : try ids.map { id throws(Fault) in try tx.find(id, for: .describe, by: call).row }
+                : try tx.find(ids, for: .describe, by: call)
             let zones = Dictionary(try tx.zones().map { ($0.id, $0) }) { first, _ in first }
             return try volumes.map { volume throws(Fault) in
                 guard let zone = zones[volume.zone] else { throw Fault(missing: volume.zone.erased) }

@@ -1,0 +1,236 @@
+//  One call, from its bytes to the answer's, in a straight line: limits, body, signature, caller,
+//  operation, answer.
+
+import AWSProtocol
+import Authority
+import Crypto
+import EC2Model
+import HTTPTypes
+import Hummingbird
+import Identity
+import Logging
+import Model
+import NIOCore
+import STSModel
+import Store
+
+/// What a call knows of its connection.
+struct ConnectionContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// The peer's address in text; nil for a Unix socket.
+    var sourceAddress: String?
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        sourceAddress = source.channel.remoteAddress?.ipAddress
+    }
+}
+
+/// Answers every call of the face.
+struct AWSResponder: HTTPResponder {
+    typealias Context = ConnectionContext
+
+    let configuration: AWSFaceConfiguration
+    let identity: IdentityService
+    let ec2: EC2Face
+    let chance: Chance
+    let logger: Logger
+    private let signingKeys = SignatureV4.SigningKeys()
+    private let byAddress: RateLimiter
+    private let byKey: RateLimiter
+
+    init(configuration: AWSFaceConfiguration, identity: IdentityService, ec2: EC2Face, chance: Chance, logger: Logger) {
+        self.configuration = configuration
+        self.identity = identity
+        self.ec2 = ec2
+        self.chance = chance
+        self.logger = logger
+        let rate = RateLimiter.Rate(perSecond: configuration.callsPerSecond, burst: configuration.callsBurst)
+        byAddress = RateLimiter(rate)
+        byKey = RateLimiter(rate)
+    }
+
+    func respond(to request: Request, context: ConnectionContext) async throws -> Response {
+        var exchange = Exchange(request, context, requestID: requestID(), now: chance.now())
+        do throws(Refused) {
+            let body = try await answer(request, &exchange)
+            logger.debug("call", metadata: exchange.metadata)
+            return response(.ok, body, exchange.requestID)
+        } catch {
+            return refuse(error, exchange)
+        }
+    }
+
+    /// The body of the answer of a call that succeeds.
+    private func answer(_ request: Request, _ exchange: inout Exchange) async throws(Refused) -> [UInt8] {
+        guard byAddress.admit(exchange.sourceAddress, now: exchange.now) else { throw .fault(Refused.tooFast) }
+        guard request.method == .post || request.method == .get else {
+            throw .aws(AWSError("InvalidRequest", "The method \(request.method.rawValue) is not supported.", status: 405))
+        }
+        let body = try await read(request, upTo: configuration.bodyBytesMax)
+        let signed = SignatureV4.Request(exchange, body: body)
+        let claim = try Result { () throws(SignatureV4.Refusal) in try SignatureV4.Claim(signed) }
+            .mapError { Refused.signature($0) }.get()
+        exchange.service = .of(scope: claim.scope.service, path: exchange.path, host: exchange.host)
+        let session = try await session(claim, signed, exchange)
+        exchange.principal = session.principal.name.description
+        do throws(Fault) {
+            return try await perform(body, session, &exchange)
+        } catch { throw .fault(error) }
+    }
+
+    /// The caller, once the signature is found to be theirs.
+    private func session(
+        _ claim: SignatureV4.Claim, _ signed: SignatureV4.Request, _ exchange: Exchange
+    ) async throws(Refused) -> Session {
+        // A stranger who knows a key's public half must not be able to use up its calls: looked at
+        // before, taken after.
+        guard byKey.wouldAdmit(claim.accessKey, now: exchange.now) else { throw .fault(Refused.tooFast) }
+        let known: IdentityService.Identified?
+        do throws(Fault) { known = try await identity.identify(claim.accessKey) } catch { throw .fault(error) }
+        // Temporary credentials have keys of their own, which are not known here.
+        guard let known, claim.securityToken == nil else { throw .signature(.invalidClientTokenId) }
+        do throws(SignatureV4.Refusal) {
+            _ = try claim.verify(signed, secret: known.secret, now: exchange.now, pathStyle: .normalized, keys: signingKeys)
+        } catch { throw .signature(error) }
+        guard byKey.admit(claim.accessKey, now: exchange.now) else { throw .fault(Refused.tooFast) }
+        return known.session(
+            Circumstances(
+                now: exchange.now, sourceAddress: exchange.sourceAddress.isEmpty ? nil : exchange.sourceAddress,
+                secureTransport: false, userAgent: exchange.userAgent, region: configuration.region))
+    }
+
+    private func perform(_ body: [UInt8], _ session: Session, _ exchange: inout Exchange) async throws(Fault) -> [UInt8] {
+        if case .other(let name) = exchange.service {
+            throw Fault(.notSupported, "The service '\(name)' is not offered by this cloud.")
+        }
+        var form = try FormParameters(Array(exchange.query.utf8))
+        try form.append(body)
+        let query = try Query(form, exchange.service.dialect)
+        exchange.action = query.action
+        let isDryRun = form.parameters.contains { $0.name == "DryRun" && ["true", "1"].contains($0.value.lowercased()) }
+        let call = Call(
+            session: session, request: exchange.requestID, now: exchange.now, seed: chance.bits(), isDryRun: isDryRun)
+        switch exchange.service {
+        case .sts:
+            return try await STS.dispatch(
+                query.operation(among: STS.Operation.self), query, to: STSFace(), in: call, requestID: exchange.requestID)
+        default:
+            let answer = try await EC2.dispatch(
+                query.operation(among: EC2.Operation.self), query, to: ec2, in: EC2Call(call, form), requestID: exchange.requestID)
+            // Whoever only asks is told so by calls that change nothing, too.
+            try call.endIfDryRun()
+            return answer
+        }
+    }
+
+    private func read(_ request: Request, upTo bytesMax: Int) async throws(Refused) -> [UInt8] {
+        do {
+            let buffer = try await request.body.collect(upTo: bytesMax)
+            return Array(buffer.readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw .fault(Fault(.tooLarge, "The request is larger than \(bytesMax) bytes."))
+        } catch {
+            throw .fault(Fault(.malformedRequest, "The request's body could not be read.", because: error))
+        }
+    }
+
+    // MARK: Answers
+
+    private func refuse(_ refused: Refused, _ exchange: Exchange) -> Response {
+        let error: AWSError
+        var metadata = exchange.metadata
+        switch refused {
+        case .aws(let given): error = given
+        case .signature(let refusal):
+            error = refusal.error(exchange.service.dialect)
+            metadata["reason"] = .string(refusal.explanation)
+        case .fault(let fault):
+            error = AWSError(fault, exchange.service.dialect)
+            if let cause = fault.cause { metadata["cause"] = .string(cause) }
+            if error.isInternal { metadata["fault"] = .string(fault.description) }
+        }
+        metadata["code"] = .string(error.code)
+        logger.log(level: error.isInternal ? .error : .debug, "\(error.message)", metadata: metadata)
+        let body = error.body(exchange.service.dialect, namespace: exchange.service.namespace, requestID: exchange.requestID)
+        return response(HTTPResponse.Status(code: error.status), body, exchange.requestID)
+    }
+
+    private func response(_ status: HTTPResponse.Status, _ body: [UInt8], _ requestID: String) -> Response {
+        var fields = HTTPFields()
+        fields[.contentType] = "text/xml;charset=UTF-8"
+        fields[.requestID] = requestID
+        return Response(status: status, headers: fields, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+    }
+
+    /// A version 4 UUID (RFC 9562).
+    private func requestID() -> String {
+        let high = hexDigits(chance.bits() & ~0xf000 | 0x4000)
+        let low = hexDigits(chance.bits() & ~(0b11 << 62) | 0b10 << 62)
+        return "\(high.prefix(8))-\(high.dropFirst(8).prefix(4))-\(high.suffix(4))-\(low.prefix(4))-\(low.suffix(12))"
+    }
+}
+
+/// Why a call has no result.
+private enum Refused: Error {
+    case signature(SignatureV4.Refusal)
+    case fault(Fault)
+    case aws(AWSError)
+
+    static let tooFast = Fault(.rateExceeded, "Request limit exceeded.")
+}
+
+/// What is known of a call while it is answered.
+private struct Exchange {
+    let requestID: String
+    let now: Instant
+    let method: String
+    /// Percent-encoded as sent, without the query.
+    let path: String
+    let query: String
+    let host: String?
+    let headers: [(name: String, value: String)]
+    let sourceAddress: String
+    let userAgent: String?
+    var service: AWSService
+    var action: String?
+    var principal: String?
+
+    init(_ request: Request, _ context: ConnectionContext, requestID: String, now: Instant) {
+        self.requestID = requestID
+        self.now = now
+        method = request.method.rawValue
+        let target = request.head.path ?? "/"
+        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
+        path = String(target[..<(mark ?? target.endIndex)])
+        query = mark.map { String(target[target.utf8.index(after: $0)...]) } ?? ""
+        host = request.head.authority
+        var headers = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
+        if let host { headers.append((name: "host", value: host)) }
+        self.headers = headers
+        sourceAddress = context.sourceAddress ?? ""
+        userAgent = request.headers[.userAgent]
+        // Until the signature is read, for the words of its refusal.
+        service = .of(scope: nil, path: path, host: host)
+    }
+
+    var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = ["request": .string(requestID), "source": .string(sourceAddress)]
+        if let action { metadata["action"] = .string(String(action.prefix(128))) }
+        if let principal { metadata["principal"] = .string(principal) }
+        return metadata
+    }
+}
+
+extension SignatureV4.Request {
+    fileprivate init(_ exchange: Exchange, body: [UInt8]) {
+        self.init(
+            method: exchange.method, rawPath: exchange.path, rawQuery: exchange.query, headers: exchange.headers,
+            body: .hashed(hexDigits(SHA256.hash(data: body))))
+    }
+}
+
+extension HTTPField.Name {
+    /// What the SDKs show as the request's id.
+    fileprivate static var requestID: HTTPField.Name { HTTPField.Name("x-amzn-RequestId") ?? .server }
+}

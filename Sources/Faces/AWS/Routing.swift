@@ -1,0 +1,65 @@
+//  Which service a call is for: by its signature's scope, then by path, then by Host. An unknown
+//  Host is never refused.
+
+import AWSProtocol
+
+/// A service of AWS.
+enum AWSService: Sendable, Hashable {
+    case ec2, sts
+    /// One that this cloud does not speak, by its name in scopes.
+    case other(String)
+
+    var dialect: Dialect { self == .ec2 ? .ec2 : .query }
+
+    var namespace: String {
+        switch self {
+        case .ec2, .other: ""
+        case .sts: "https://sts.amazonaws.com/doc/2011-06-15/"
+        }
+    }
+
+    /// The service of a call.
+    ///
+    /// - Parameters:
+    ///   - scope: The service's name in the signature's scope, if the call is signed. Old clients make
+    ///     one up from the host's name, so one that is no service's decides nothing.
+    ///   - path: Without the query.
+    static func of(scope: String?, path: String, host: String?) -> AWSService {
+        if let scope, let service = byScope[scope] { return service }
+        if let service = byPath(path) { return service }
+        if let label = host?.split(separator: ".").first, let service = byHost[label.lowercased()] { return service }
+        return .ec2
+    }
+
+    private static let byScope: [String: AWSService] = {
+        var services: [String: AWSService] = ["ec2": .ec2, "sts": .sts]
+        for name in [
+            "iam", "s3", "elasticloadbalancing", "autoscaling", "monitoring", "cloudformation", "route53", "sqs", "sns", "rds",
+            "swf",
+            "logs", "ssm", "kms", "ecr", "dynamodb", "secretsmanager",
+        ] { services[name] = .other(name) }
+        return services
+    }()
+
+    private static func byPath(_ path: String) -> AWSService? {
+        let parts = path.split(separator: "/", maxSplits: 3)
+        guard parts.count >= 2, parts[0] == "services" else { return nil }
+        switch parts[1].lowercased() {
+        case "compute", "eucalyptus": return .ec2
+        case "tokens": return .sts
+        case "euare": return .other("iam")
+        case "objectstorage", "walrus": return .other("s3")
+        case "loadbalancing", "loadbalancingv2": return .other("elasticloadbalancing")
+        case "autoscaling": return .other("autoscaling")
+        case "cloudwatch": return .other("monitoring")
+        case "cloudformation": return .other("cloudformation")
+        case let name: return .other(name)
+        }
+    }
+
+    private static let byHost: [String: AWSService] = [
+        "ec2": .ec2, "compute": .ec2, "sts": .sts, "tokens": .sts, "iam": .other("iam"), "euare": .other("iam"), "s3": .other("s3"),
+        "objectstorage": .other("s3"), "elasticloadbalancing": .other("elasticloadbalancing"),
+        "autoscaling": .other("autoscaling"), "monitoring": .other("monitoring"), "cloudformation": .other("cloudformation"),
+    ]
+}
