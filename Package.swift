@@ -62,7 +62,7 @@ let house: [Part] = [
         testUses: ["DatabaseTesting"]),
     Part(
         name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
-        tested: true),
+        tested: true, testUses: ["DatabaseTesting"]),
     Part(
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
         products: ["Crypto", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf", "SwiftProtobuf"], tested: true),
@@ -95,13 +95,19 @@ let house: [Part] = [
 
     // Services.
     Part(
-        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true),
+        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true,
+        testUses: ["CloudTesting"]),
     Part(name: "Images", folder: "Services/Images", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Volumes", folder: "Services/Volumes", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Networks", folder: "Services/Networks", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(
         name: "Compute", folder: "Services/Compute",
-        uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true),
+        uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true,
+        testUses: ["CloudTesting"]),
+    Part(
+        name: "CloudTesting", folder: "Services/CloudTesting",
+        uses: ["Model", "Authority", "Database", "DatabaseTesting", "Store", "Operations", "Identity", "Compute"],
+        products: ["Logging"]),
 
     // Faces.
     Part(

@@ -164,11 +164,7 @@ public actor ClusterController: SessionHandler {
             let bytes = ByteCount(hello.poolBytes)
             if let host = try tx.host(named: hello.host) {
                 try tx.resize(host.id, processors: hello.processors, memory: memory, accelerator: hello.accelerator)
-                try tx.run(
-                    """
-                    UPDATE pool SET bytes_free = CASE WHEN bytes_free + $2 - bytes < 0 THEN 0 ELSE bytes_free + $2 - bytes END, bytes = $2
-                    WHERE id = $1 AND bytes <> $2
-                    """, [host.pool.value, bytes.value])
+                try tx.resize(host.pool, bytes: bytes)
                 if host.state == .lost { try tx.set(.up, of: host.id) }
                 return (host.id, host.pool)
             }

@@ -70,6 +70,10 @@ public struct NodeController: Sendable {
         try await slots.open()
         try await disks.open()
         try await dataplane.prepareHost(configuration.host)
+        for obstacle in try await dataplane.obstacles() {
+            log.notice("forwarded packets are let through", metadata: ["obstacle": "\(obstacle)"])
+            try await dataplane.overcome(obstacle)
+        }
         try await hypervisor.prepare()
         let (events, source) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .unbounded)
         let wake: @Sendable ([Work]) -> Void = { work in if !work.isEmpty { source.yield(.woken(work)) } }
@@ -85,7 +89,7 @@ public struct NodeController: Sendable {
                 wake(await state.obeyKept())
                 while true {
                     try await Task.sleep(for: NodeController.round)
-                    if await state.isObeyed { wake(await state.machineKeys.map { .machine($0) }) }
+                    if await state.isObeyed { wake(await inspect()) }
                 }
             }
             defer { group.cancelAll() }
@@ -148,6 +152,30 @@ public struct NodeController: Sendable {
     static func name(of key: String) -> String { "i-0\(key)" }
     static func key(of name: String) -> String? { name.hasPrefix("i-0") ? String(name.dropFirst(3)) : nil }
 
+    /// What is to be looked at although nothing was heard: machines, and networks that somebody
+    /// else changed.
+    private func inspect() async -> [Work] {
+        var work: [Work] = await state.machineKeys.map { .machine($0) }
+        do throws(Fault) {
+            if try await !dataplane.inspect(nil).isEmpty { try await dataplane.prepareHost(configuration.host) }
+            for domain in await state.domains {
+                guard let id = ID<Domain>(hex: domain) else { continue }
+                let discrepancies = try await dataplane.inspect(id)
+                guard !discrepancies.isEmpty else { continue }
+                log.warning(
+                    "a network was changed by others", metadata: ["domain": "\(domain)", "what": "\(discrepancies.prefix(5))"])
+                work.append(.domain(domain))
+            }
+        } catch { log.error("the networks could not be inspected", metadata: ["fault": "\(error)"]) }
+        return work
+    }
+
+    /// Routing domains that this host has and the document has not: they are removed.
+    private func strayDomains() async throws(Fault) -> [Work] {
+        let wanted = Set(await state.domains)
+        return try await dataplane.domains().map(\.hex).filter { !wanted.contains($0) }.map { .domain($0) }
+    }
+
     // MARK: - The session
 
     private func converse(_ wake: @escaping @Sendable ([Work]) -> Void) async throws {
@@ -174,7 +202,7 @@ public struct NodeController: Sendable {
         try await FabricClient.session(path: configuration.fabricSocket, outgoing: outgoing) { message in
             switch message.kind {
             case .welcome(let welcome):
-                await state.welcome(ID(bits: welcome.host))
+                try await state.welcome(ID(bits: welcome.host))
                 reporter.attach(source)
             case .update(let update): try await take(update, source, wake)
             case .question(let question):
@@ -208,6 +236,7 @@ public struct NodeController: Sendable {
         applied.counter = update.counter
         do throws(Fault) {
             wake(try await state.apply(update))
+            if update.whole { wake(try await strayDomains()) }
         } catch {
             log.error("a document was refused", metadata: ["fault": "\(error)"])
             applied.refused = error.message

@@ -29,16 +29,21 @@ actor NodeState {
 
     /// Reads the kept document. A damaged one is as good as none: the next session sends all.
     func open() throws(Fault) {
-        guard let kept, let bytes = try AtomicFile.read(kept) else { return }
+        guard let kept else { return }
+        if let bytes = try AtomicFile.read(kept + ".host", limit: 16) { host = ID(hex: String(decoding: bytes, as: UTF8.self)) }
+        guard let bytes = try AtomicFile.read(kept) else { return }
         do throws(Fault) { document = try Document(kept: bytes) } catch { document = Document() }
     }
 
     var generation: Generation { document.generation }
     var digest: [UInt8] { document.digestBytes }
 
-    func welcome(_ id: ID<Host>) {
-        if host != id { views = [:] }
+    /// Takes the host's id, which entries name it by; kept with the document.
+    func welcome(_ id: ID<Host>) throws(Fault) {
+        guard host != id else { return }
+        views = [:]
         host = id
+        if let kept { try AtomicFile.write(Array(id.hex.utf8), to: kept + ".host") }
     }
 
     /// Takes an update, keeps it, and says what to look at.
@@ -53,7 +58,7 @@ actor NodeState {
 
     /// Obeys the kept document although no session gave one.
     func obeyKept() -> [Work] {
-        guard !isObeyed, document.generation > Generation(epoch: 0, counter: 0) else { return [] }
+        guard !isObeyed, host != nil, document.generation > Generation(epoch: 0, counter: 0) else { return [] }
         isObeyed = true
         return everything(and: [])
     }
@@ -95,7 +100,8 @@ actor NodeState {
     /// A domain's view; nil when the document does not have the domain.
     func view(_ domain: String) throws(Fault) -> DomainView? {
         if let view = views[domain] { return view }
-        guard let host, let entries = document.sections[Section.domain(domain)] else { return nil }
+        guard let host else { throw Fault(.unavailable, "this host does not know its id") }
+        guard let entries = document.sections[Section.domain(domain)] else { return nil }
         var view = DomainView(host: host)
         for (key, payload) in entries { try view.set(key, payload) }
         views[domain] = view

@@ -15,6 +15,8 @@ public struct Operation: Identified, Sendable, Hashable {
     public var state: State
     /// Raised by every step; a step commits only over the attempt that it read.
     public var attempt: Int64
+    /// How often in a row the present step was refused by something that may pass.
+    public var refusals: Int64
     /// When to run without being woken.
     public var due: Instant?
     public var deadline: Instant?
@@ -30,7 +32,7 @@ public struct Operation: Identified, Sendable, Hashable {
 
     public init(
         id: ID<Operation>, account: ID<Account>, zone: ID<Zone>?, kind: String, subjectKind: Kind, subject: Int64, step: String,
-        state: State, attempt: Int64, due: Instant?, deadline: Instant?, inputs: String, fault: String?, request: String,
+        state: State, attempt: Int64, refusals: Int64, due: Instant?, deadline: Instant?, inputs: String, fault: String?, request: String,
         principal: String, created: Instant, ended: Instant?
     ) {
         self.id = id
@@ -42,6 +44,7 @@ public struct Operation: Identified, Sendable, Hashable {
         self.step = step
         self.state = state
         self.attempt = attempt
+        self.refusals = refusals
         self.due = due
         self.deadline = deadline
         self.inputs = inputs

@@ -19,7 +19,8 @@ public struct Zone: Identified, Sendable, Hashable {
     }
 }
 
-/// A machine that runs guests. Free capacity is what placement may still promise.
+/// A machine that runs guests. Free capacity is what placement may still promise; it is negative
+/// where a host came back smaller than what was promised of it.
 public struct Host: Identified, Sendable, Hashable {
     public static let kind = Kind.host
 

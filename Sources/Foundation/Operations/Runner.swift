@@ -15,7 +15,7 @@ public struct Runner: Sendable {
     let log: Logger
 
     /// Steps that throw what may pass (a lost race, a busy store) are tried again this often.
-    static let retriesMax: Int64 = 20
+    static let refusalsMax: Int64 = 20
 
     public init(engine: any Engine, programs: [Program], chance: Chance, failPoints: FailPoints = .none, log: Logger) {
         self.engine = engine
@@ -27,21 +27,29 @@ public struct Runner: Sendable {
 
     /// Runs an operation until it waits or ends.
     ///
-    /// - Throws: `Killed` where a fail point strikes.
-    public func run(_ id: ID<Operation>) async throws {
-        while try await runStep(of: id) {}
+    /// - Returns: The rows that it waits for now; none when it has ended or another worker has it.
+    /// - Throws: `Killed` where a fail point strikes; what the store throws when it cannot be written.
+    @discardableResult
+    public func run(_ id: ID<Operation>) async throws -> [AwaitedRow] {
+        while true {
+            switch try await runStep(of: id) {
+            case .go: continue
+            case .wait(let rows, _): return rows
+            case .finished, .failed, nil: return []
+            }
+        }
     }
 
-    /// Runs the current step once; whether the next one is to be run now.
-    func runStep(of id: ID<Operation>) async throws -> Bool {
-        guard let operation = try await engine.read({ tx throws(Fault) in try tx.find(Operation.table, id) }),
+    /// Runs the current step once; nil when there is nothing to run, or another worker was faster.
+    func runStep(of id: ID<Operation>) async throws -> StepOutcome? {
+        guard let operation = try await engine.readNow({ tx throws(Fault) in try tx.find(Operation.table, id) }),
             operation.state == .running
-        else { return false }
+        else { return nil }
         guard let program = programs[operation.kind], let step = program.step(named: operation.step) else {
             log.error(
                 "no program knows this step",
                 metadata: ["operation": "\(id)", "kind": "\(operation.kind)", "step": "\(operation.step)"])
-            return false
+            return nil
         }
         try strike(operation, .before)
         let outcome = try await commit(step, of: program, operation)
@@ -50,8 +58,7 @@ public struct Runner: Sendable {
             // The same attempt once more, as by a worker that did not hear of its own commit.
             _ = try await commit(step, of: program, operation)
         }
-        if case .go = outcome { return true }
-        return false
+        return outcome
     }
 
     private func strike(_ operation: Operation, _ place: FailPoint.Place) throws {
@@ -64,7 +71,7 @@ public struct Runner: Sendable {
         let now = chance.now()
         let seed = chance.bits()
         do throws(Fault) {
-            return try await engine.write(contending: ["account/\(operation.account.hex)"]) { tx throws(Fault) in
+            return try await attempt(operation) { tx throws(Fault) in
                 var context = StepContext(
                     operation: operation, now: now, dice: Dice(seed: seed), isOverdue: operation.deadline.map { $0 <= now } ?? false
                 )
@@ -75,11 +82,24 @@ public struct Runner: Sendable {
         }
     }
 
+    /// Runs `body` if the operation is still where it was read. Asked before, so that a body never
+    /// sees the world as another worker's later step left it.
+    private func attempt(
+        _ operation: Operation, _ body: @escaping @Sendable (Writing) throws(Fault) -> StepOutcome
+    ) async throws(Fault) -> StepOutcome? {
+        try await engine.write(contending: ["account/\(operation.account.hex)"]) { tx throws(Fault) in
+            guard let current = try tx.find(Operation.table, operation.id), current.attempt == operation.attempt,
+                current.state == .running
+            else { return nil }
+            return try body(tx)
+        }
+    }
+
     /// Writes a step's outcome over the attempt that it began from.
-    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome?
-    {
+    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome {
         var next = operation
         next.attempt += 1
+        next.refusals = 0
         next.due = nil
         next.deadline = nil
         var awaited: [AwaitedRow] = []
@@ -99,7 +119,9 @@ public struct Runner: Sendable {
             next.fault = reason
             next.ended = now
         }
-        guard try tx.advance(next, from: operation.attempt) else { throw Fault(.conflict, Runner.overtaken) }
+        guard try tx.advance(next, from: operation.attempt) else {
+            throw Fault(.conflict, "The operation moved on.", kind: .operation)
+        }
         try tx.wait(operation.id, for: awaited)
         if next.ended != nil {
             try tx.letGo(operation.id)
@@ -108,23 +130,24 @@ public struct Runner: Sendable {
         return outcome
     }
 
-    private static let overtaken = "another worker was faster"
-
     /// A step's fault: what may pass is tried again later, what will not goes to the program.
     private func refuse(
         _ fault: Fault, _ step: Step, of program: Program, _ operation: Operation, _ now: Instant, _ seed: UInt64
     ) async throws(Fault) -> StepOutcome? {
-        if fault.message == Runner.overtaken { return nil }
         let mayPass = [Fault.Code.conflict, .unavailable, .timedOut, .storage].contains(fault.code)
         log.warning(
             "a step was refused",
             metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)", "step": "\(step.name)", "fault": "\(fault)"])
-        return try await engine.write(contending: ["account/\(operation.account.hex)"]) { tx throws(Fault) in
-            if mayPass, operation.attempt < Runner.retriesMax {
+        return try await attempt(operation) { tx throws(Fault) in
+            if mayPass, operation.refusals < Runner.refusalsMax {
                 var later = operation
                 later.attempt += 1
-                later.due = now + .milliseconds(100 * (operation.attempt + 1))
-                guard try tx.advance(later, from: operation.attempt) else { return nil }
+                later.refusals += 1
+                // What it waits for and until when stays as it is.
+                later.due = now + .milliseconds(100 * later.refusals)
+                guard try tx.advance(later, from: operation.attempt) else {
+                    throw Fault(.conflict, "The operation moved on.", kind: .operation)
+                }
                 return .wait(for: [], until: now)
             }
             var context = StepContext(operation: operation, now: now, dice: Dice(seed: seed), isOverdue: false)

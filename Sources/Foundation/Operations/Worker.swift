@@ -29,18 +29,20 @@ public struct Worker: Sendable {
 
     private enum Event: Sendable {
         case woken([ID<Operation>])
-        case finished(ID<Operation>)
+        /// Rows that changed; nil when all may have.
+        case changed([AwaitedRow]?)
+        case finished(ID<Operation>, waitsFor: [AwaitedRow])
     }
 
-    /// - Throws: `Killed` where a fail point strikes; else only when the store is closed.
+    /// - Throws: `Killed` where a fail point strikes. It returns when the store is closed.
     public func run() async throws {
         // Bounded by what is in the store: an id waits once, whatever wakes it.
         let (events, source) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .unbounded)
         // Subscribed before anything is read, so that no change falls between.
         let changes = engine.changes()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await listen(changes) { source.yield(.woken($0)) } }
-            group.addTask { try await tick { source.yield(.woken($0)) } }
+            group.addTask { await listen(changes, source) }
+            group.addTask { await tick(source) }
             group.addTask { try await dispatch(events, source) }
             defer { group.cancelAll() }
             try await group.next()
@@ -54,66 +56,96 @@ public struct Worker: Sendable {
             for await event in events {
                 switch event {
                 case .woken(let ids): waiting.add(ids)
-                case .finished(let id): waiting.finished(id)
+                case .changed(let rows): waiting.changed(rows)
+                case .finished(let id, let rows): waiting.finished(id, waitsFor: rows)
                 }
                 while let id = waiting.next(runningMax: Worker.runningMax) {
-                    group.addTask {
-                        try await runOne(id)
-                        source.yield(.finished(id))
-                    }
+                    group.addTask { source.yield(.finished(id, waitsFor: try await runOne(id))) }
                 }
             }
         }
     }
 
-    private func runOne(_ id: ID<Operation>) async throws {
-        do {
-            try await runner.run(id)
-        } catch let killed as Killed {
-            throw killed
-        } catch {
-            log.error("an operation could not be run", metadata: ["operation": "\(id)", "error": "\(error)"])
+    /// Runs one operation, again and again while the store cannot be written: nothing else would
+    /// wake it before its deadline.
+    private func runOne(_ id: ID<Operation>) async throws -> [AwaitedRow] {
+        while true {
+            do {
+                return try await runner.run(id)
+            } catch let killed as Killed {
+                throw killed
+            } catch {
+                log.error("an operation could not be run", metadata: ["operation": "\(id)", "error": "\(error)"])
+            }
+            do { try await Task.sleep(for: Worker.pause) } catch { return [] }
         }
     }
 
-    private func listen(_ changes: AsyncStream<ChangeBatch>, _ wake: @Sendable ([ID<Operation>]) -> Void) async throws {
+    private func listen(_ changes: AsyncStream<ChangeBatch>, _ source: AsyncStream<Event>.Continuation) async {
         for await batch in changes {
             guard case .changes(let list) = batch else {
                 // What woke whom is not known: every operation looks for itself.
-                wake(try await engine.read { tx throws(Fault) in try tx.runningOperations() })
+                source.yield(.changed(nil))
+                await wake(source) { tx throws(Fault) in try tx.runningOperations() }
                 continue
             }
             let begun = list.filter { $0.table == "operation" }.map { ID<Operation>(stored: $0.id) }
             let rows = list.filter { $0.table != "operation" }.map { AwaitedRow($0.table, $0.id) }
-            let woken: [ID<Operation>] = try await engine.readNow { tx throws(Fault) in
+            if !begun.isEmpty { source.yield(.woken(begun)) }
+            guard !rows.isEmpty else { continue }
+            // Told before it is asked who waits: who begins to wait in between is found by this.
+            if engine.name == .postgresql { source.yield(.changed(rows)) }
+            await wake(source) { tx throws(Fault) in
                 var woken: [ID<Operation>] = []
                 for row in rows { woken += try tx.operations(awaiting: row) }
                 return woken
             }
-            wake(begun + woken)
         }
     }
 
-    private func tick(_ wake: @Sendable ([ID<Operation>]) -> Void) async throws {
+    /// Wakes what a query names; asks until it is answered.
+    private func wake(
+        _ source: AsyncStream<Event>.Continuation, _ query: @escaping @Sendable (Reading) throws(Fault) -> [ID<Operation>]
+    ) async {
+        while !Task.isCancelled {
+            do throws(Fault) {
+                let woken = try await engine.readNow(query)
+                if !woken.isEmpty { source.yield(.woken(woken)) }
+                return
+            } catch {
+                log.error("the operations that a change wakes could not be read", metadata: ["fault": "\(error)"])
+            }
+            do { try await Task.sleep(for: Worker.pause) } catch { return }
+        }
+    }
+
+    private func tick(_ source: AsyncStream<Event>.Continuation) async {
         while !Task.isCancelled {
             let now = chance.now()
-            wake(try await engine.read { tx throws(Fault) in try tx.dueOperations(at: now, limit: Worker.dueMax) })
-            try await Task.sleep(for: Worker.pause)
+            await wake(source) { tx throws(Fault) in try tx.dueOperations(at: now, limit: Worker.dueMax) }
+            do { try await Task.sleep(for: Worker.pause) } catch { return }
         }
     }
 }
 
 /// The operations that wait for their turn, each once.
 struct WakeQueue {
+    /// What changed while an operation ran. On PostgreSQL a step may not have seen a change that was
+    /// told before the step's own wait was there to be found.
+    private enum Missed {
+        case rows(Set<AwaitedRow>)
+        case everything
+    }
+
     private var waiting: [ID<Operation>] = []
     private var head = 0
     private var queued: Set<ID<Operation>> = []
-    private var running: Set<ID<Operation>> = []
+    private var running: [ID<Operation>: Missed] = [:]
     private var again: Set<ID<Operation>> = []
 
     mutating func add(_ ids: [ID<Operation>]) {
         for id in ids {
-            if running.contains(id) {
+            if running[id] != nil {
                 again.insert(id)
             } else if queued.insert(id).inserted {
                 waiting.append(id)
@@ -121,9 +153,26 @@ struct WakeQueue {
         }
     }
 
-    mutating func finished(_ id: ID<Operation>) {
-        running.remove(id)
-        if again.remove(id) != nil { add([id]) }
+    /// Notes rows that changed (nil: any) for what is running.
+    mutating func changed(_ rows: [AwaitedRow]?) {
+        for (id, missed) in running {
+            guard let rows else {
+                running[id] = .everything
+                continue
+            }
+            if case .rows(let before) = missed { running[id] = .rows(before.union(rows)) }
+        }
+    }
+
+    mutating func finished(_ id: ID<Operation>, waitsFor rows: [AwaitedRow]) {
+        let missed = running.removeValue(forKey: id)
+        var isStale = again.remove(id) != nil
+        switch missed {
+        case .rows(let changed): isStale = isStale || !changed.isDisjoint(with: rows)
+        case .everything: isStale = isStale || !rows.isEmpty
+        case nil: break
+        }
+        if isStale { add([id]) }
     }
 
     /// The next to run, unless enough are running.
@@ -136,7 +185,7 @@ struct WakeQueue {
             head = 0
         }
         queued.remove(id)
-        running.insert(id)
+        running[id] = .rows([])
         return id
     }
 }

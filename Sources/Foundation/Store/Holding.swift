@@ -82,22 +82,25 @@ extension Writing {
         }
     }
 
-    /// Gives a stopped machine's capacity back while its host keeps it.
+    /// Gives a stopped machine's capacity back while its host keeps it. Twice is harmless: the row
+    /// drives the counters.
     public func releaseCapacity(of holding: Holding) throws(Fault) {
-        guard holding.processors > 0 || holding.memory > .zero else { return }
-        try giveBack(holding)
-        try run("UPDATE holding SET processors = 0, memory = 0 WHERE id = $1", [holding.id.value])
+        let emptied = try run(
+            """
+            UPDATE holding SET processors = 0, memory = 0
+            WHERE id = $1 AND processors = $2 AND memory = $3 AND (processors > 0 OR memory > 0)
+            """, [holding.id.value, holding.processors.value, holding.memory.value])
+        guard emptied == 1 else { return }
+        var claim = holding
+        claim.bytes = .zero
+        try giveBack(claim)
     }
 
     private func giveBack(_ row: Holding) throws(Fault) {
         if let host = row.host, row.processors > 0 || row.memory > .zero {
             try run(
-                """
-                UPDATE host SET
-                    processors_free = CASE WHEN processors_free + $2 > processors THEN processors ELSE processors_free + $2 END,
-                    memory_free = CASE WHEN memory_free + $3 > memory THEN memory ELSE memory_free + $3 END
-                WHERE id = $1
-                """, [host.value, row.processors.value, row.memory.value])
+                "UPDATE host SET processors_free = processors_free + $2, memory_free = memory_free + $3 WHERE id = $1",
+                [host.value, row.processors.value, row.memory.value])
         }
         if let pool = row.pool, row.bytes > .zero {
             try run("UPDATE pool SET bytes_free = bytes_free + $2 WHERE id = $1", [pool.value, row.bytes.value])

@@ -49,7 +49,7 @@ extension Migration {
             """
             CREATE TABLE pool (
                 id {int} PRIMARY KEY, zone {int} NOT NULL REFERENCES zone (id), host {int}, name TEXT NOT NULL UNIQUE,
-                bytes {int} NOT NULL, bytes_free {int} NOT NULL CHECK (bytes_free >= 0),
+                bytes {int} NOT NULL, bytes_free {int} NOT NULL CHECK (bytes_free <= bytes),
                 created {int} NOT NULL, revision {int} NOT NULL
             ) {strict}
             """,
@@ -58,8 +58,8 @@ extension Migration {
                 id {int} PRIMARY KEY, zone {int} NOT NULL REFERENCES zone (id), name TEXT NOT NULL UNIQUE,
                 state TEXT NOT NULL CHECK (state IN ('up', 'lost', 'closed')),
                 processors {int} NOT NULL, memory {int} NOT NULL,
-                processors_free {int} NOT NULL CHECK (processors_free >= 0),
-                memory_free {int} NOT NULL CHECK (memory_free >= 0),
+                processors_free {int} NOT NULL CHECK (processors_free <= processors),
+                memory_free {int} NOT NULL CHECK (memory_free <= memory),
                 pool {int} NOT NULL REFERENCES pool (id), accelerator TEXT NOT NULL,
                 created {int} NOT NULL, revision {int} NOT NULL
             ) {strict}
@@ -257,7 +257,7 @@ extension Migration {
                 id {int} PRIMARY KEY, account {int} NOT NULL REFERENCES account (id), zone {int}, operation_kind TEXT NOT NULL,
                 subject_kind TEXT NOT NULL, subject {int} NOT NULL, step TEXT NOT NULL,
                 state TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'failed')), attempt {int} NOT NULL,
-                due {int}, deadline {int}, inputs TEXT NOT NULL, fault TEXT, request TEXT NOT NULL, principal TEXT NOT NULL,
+                refusals {int} NOT NULL, due {int}, deadline {int}, inputs TEXT NOT NULL, fault TEXT, request TEXT NOT NULL, principal TEXT NOT NULL,
                 created {int} NOT NULL, ended {int}
             ) {strict}
             """,

@@ -15,6 +15,7 @@ extension Operation {
         Field("step", \Operation.step),
         Field("state", \Operation.state),
         Field("attempt", \Operation.attempt),
+        Field("refusals", \Operation.refusals),
         Field("due", \Operation.due),
         Field("deadline", \Operation.deadline),
         Field("inputs", \Operation.inputs),
@@ -97,13 +98,14 @@ extension Writing {
     public func advance(_ operation: Operation, from attempt: Int64) throws(Fault) -> Bool {
         try run(
             """
-            UPDATE operation SET step = $3, state = $4, attempt = $5, due = $6, deadline = $7, inputs = $8, fault = $9, ended = $10
+            UPDATE operation SET step = $3, state = $4, attempt = $5, due = $6, deadline = $7, inputs = $8, fault = $9, ended = $10,
+                refusals = $11
             WHERE id = $1 AND attempt = $2 AND state = 'running'
             """,
             [
                 operation.id.value, attempt.value, .text(operation.step), operation.state.value, operation.attempt.value,
                 operation.due.value, operation.deadline.value, .text(operation.inputs), operation.fault.value,
-                operation.ended.value,
+                operation.ended.value, operation.refusals.value,
             ]) == 1
     }
 

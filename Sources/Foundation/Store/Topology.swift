@@ -81,16 +81,22 @@ extension Writing {
         try run("UPDATE pool SET bytes_free = bytes_free - $2 WHERE id = $1 AND bytes_free >= $2", [pool.value, bytes.value]) == 1
     }
 
-    /// Sets a host's capacity to what it says that it has; what is promised stays promised.
+    /// Sets a host's capacity to what it says that it has. What is promised stays promised: of a
+    /// host that shrank below that, less than nothing is free.
     public func resize(_ host: ID<Host>, processors: Int64, memory: ByteCount, accelerator: String) throws(Fault) {
         try run(
             """
-            UPDATE host SET processors_free = CASE WHEN processors_free + $2 - processors < 0 THEN 0 ELSE processors_free + $2 - processors END,
-                processors = $2,
-                memory_free = CASE WHEN memory_free + $3 - memory < 0 THEN 0 ELSE memory_free + $3 - memory END, memory = $3,
-                accelerator = $4, revision = revision + 1
+            UPDATE host SET processors_free = processors_free + $2 - processors, processors = $2,
+                memory_free = memory_free + $3 - memory, memory = $3, accelerator = $4, revision = revision + 1
             WHERE id = $1 AND (processors <> $2 OR memory <> $3 OR accelerator <> $4)
             """, [host.value, processors.value, memory.value, .text(accelerator)])
+    }
+
+    /// Sets a pool's size to what its owner says, as `resize` of a host does.
+    public func resize(_ pool: ID<Pool>, bytes: ByteCount) throws(Fault) {
+        try run(
+            "UPDATE pool SET bytes_free = bytes_free + $2 - bytes, bytes = $2, revision = revision + 1 WHERE id = $1 AND bytes <> $2",
+            [pool.value, bytes.value])
     }
 
     public func set(_ state: Host.State, of host: ID<Host>) throws(Fault) {

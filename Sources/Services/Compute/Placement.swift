@@ -39,9 +39,9 @@ public struct Placement: Sendable, Hashable {
     private static func refusal(_ need: Need, by host: Host) -> String? {
         guard host.state == .up else { return "it is \(host.state.rawValue)" }
         if host.processorsFree < need.processors {
-            return "\(host.processorsFree) of \(need.processors) virtual processors are free"
+            return "\(max(0, host.processorsFree)) of \(need.processors) virtual processors are free"
         }
-        if host.memoryFree < need.memory { return "\(host.memoryFree) of \(need.memory) memory are free" }
+        if host.memoryFree < need.memory { return "\(max(.zero, host.memoryFree)) of \(need.memory) memory are free" }
         return nil
     }
 
