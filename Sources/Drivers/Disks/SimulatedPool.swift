@@ -33,10 +33,17 @@ public final class SimulatedPool: DiskDriver {
     }
 
     private let total: ByteCount
+    private let holdsEveryImage: Bool
     private let state = Mutex(State())
 
-    /// - Parameter total: The space that the pool claims to have. Images occupy of it, disks promise.
-    public init(total: ByteCount = .gibibytes(1000)) { self.total = total }
+    /// - Parameters:
+    ///   - total: The space that the pool claims to have. Images occupy of it, disks promise.
+    ///   - holdsEveryImage: Whether an image that is asked for is there although nobody imported it,
+    ///     as if it had been fetched from the pool that did.
+    public init(total: ByteCount = .gibibytes(1000), holdsEveryImage: Bool = false) {
+        self.total = total
+        self.holdsEveryImage = holdsEveryImage
+    }
 
     /// Replaces what is asked before each call; nil ends all trouble.
     public func setTrouble(_ trouble: Trouble?) { state.withLock { $0.trouble = trouble } }
@@ -172,8 +179,11 @@ public final class SimulatedPool: DiskDriver {
 
     public func path(of digest: ImageDigest, kind: ImageKind) async throws(Fault) -> String {
         try await ask(.path)
-        guard state.withLock({ $0.images[ImageName(digest: digest, kind: kind)] }) != nil else {
-            throw PoolRefusals.noImage(digest)
+        try change { state throws(Fault) in
+            let name = ImageName(digest: digest, kind: kind)
+            guard state.images[name] == nil else { return }
+            guard holdsEveryImage else { throw PoolRefusals.noImage(digest) }
+            state.images[name] = ImageCopy(digest: digest, kind: kind, virtualSize: .gibibytes(1), actualSize: .mebibytes(64))
         }
         return PoolLayout(folder: "/simulated").image(digest, kind)
     }
