@@ -47,6 +47,10 @@ extension Reading {
         try all(Account.table, where: "name = $1", [.text(name)]).first
     }
 
+    public func user(named name: String, of account: ID<Account>) throws(Fault) -> User? {
+        try all(User.table, where: "account = $1 AND name = $2", [account.value, .text(name)]).first
+    }
+
     /// The key as it stands in a signature, with its user, account and attached policies.
     public func credential(_ key: String) throws(Fault) -> (key: AccessKey, user: User, account: Account, policies: [String])? {
         guard let found = try find(AccessKey.table, key), let user = try find(User.table, found.user),

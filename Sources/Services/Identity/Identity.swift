@@ -88,6 +88,26 @@ public struct IdentityService: Sendable {
         return credentials
     }
 
+    /// Gives an account's administrator a further access key.
+    ///
+    /// - Throws: `.notFound` when there is no such account.
+    public func addAccessKey(toAdministratorOf name: String) async throws(Fault) -> NewAccount {
+        let now = chance.now()
+        let credentials = Credentials(.permanent, chance: chance)
+        let sealed = try seal.seal(Array(credentials.secret.utf8), belonging: "access-key/\(credentials.key)", chance: chance)
+        let account = try await engine.write { tx throws(Fault) in
+            guard let account = try tx.account(named: name),
+                let user = try tx.user(named: IdentityService.administrator, of: account.id)
+            else { throw Fault(.notFound, "There is no account named \(name).", kind: .account) }
+            tx.insert(
+                AccessKey(
+                    key: credentials.key, account: account.id, user: user.id, sealedSecret: sealed, active: true, created: now),
+                into: AccessKey.table)
+            return account
+        }
+        return NewAccount(account: account, credentials: credentials)
+    }
+
     public func accounts() async throws(Fault) -> [Account] {
         try await engine.read { tx throws(Fault) in try tx.all(Account.table, where: "TRUE ORDER BY created LIMIT 10000") }
     }
