@@ -27,6 +27,25 @@ public typealias GuestEntry = Karri_Fabric_GuestEntry
 public typealias HostEntry = Karri_Fabric_HostEntry
 
 public typealias Administration = Karri_Fabric_Administration
+public typealias StatusRequest = Karri_Fabric_StatusRequest
+public typealias StatusReply = Karri_Fabric_StatusReply
+public typealias HostStatus = Karri_Fabric_HostStatus
+public typealias TraceRequest = Karri_Fabric_TraceRequest
+public typealias TraceReply = Karri_Fabric_TraceReply
+public typealias TraceLine = Karri_Fabric_TraceLine
+public typealias CreateAccountRequest = Karri_Fabric_CreateAccountRequest
+public typealias CreateAccessKeyRequest = Karri_Fabric_CreateAccessKeyRequest
+public typealias AccountCredentials = Karri_Fabric_AccountCredentials
+public typealias ListAccountsRequest = Karri_Fabric_ListAccountsRequest
+public typealias ListAccountsReply = Karri_Fabric_ListAccountsReply
+public typealias ImportImageRequest = Karri_Fabric_ImportImageRequest
+public typealias ImportImageReply = Karri_Fabric_ImportImageReply
+public typealias DescribeImageRequest = Karri_Fabric_DescribeImageRequest
+public typealias ListImagesRequest = Karri_Fabric_ListImagesRequest
+public typealias ListImagesReply = Karri_Fabric_ListImagesReply
+public typealias ImageState = Karri_Fabric_ImageState
+public typealias StopMachinesRequest = Karri_Fabric_StopMachinesRequest
+public typealias StopMachinesReply = Karri_Fabric_StopMachinesReply
 
 /// The sections of a host's document.
 public enum Section {

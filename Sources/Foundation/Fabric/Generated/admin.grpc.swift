@@ -75,6 +75,19 @@ public enum Karri_Fabric_Administration: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "CreateAccessKey" metadata.
+        public enum CreateAccessKey: Sendable {
+            /// Request type for "CreateAccessKey".
+            public typealias Input = Karri_Fabric_CreateAccessKeyRequest
+            /// Response type for "CreateAccessKey".
+            public typealias Output = Karri_Fabric_AccountCredentials
+            /// Descriptor for "CreateAccessKey".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.Administration"),
+                method: "CreateAccessKey",
+                type: .unary
+            )
+        }
         /// Namespace for "ImportImage" metadata.
         public enum ImportImage: Sendable {
             /// Request type for "ImportImage".
@@ -101,6 +114,19 @@ public enum Karri_Fabric_Administration: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "ListImages" metadata.
+        public enum ListImages: Sendable {
+            /// Request type for "ListImages".
+            public typealias Input = Karri_Fabric_ListImagesRequest
+            /// Response type for "ListImages".
+            public typealias Output = Karri_Fabric_ListImagesReply
+            /// Descriptor for "ListImages".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.Administration"),
+                method: "ListImages",
+                type: .unary
+            )
+        }
         /// Namespace for "StopMachines" metadata.
         public enum StopMachines: Sendable {
             /// Request type for "StopMachines".
@@ -120,8 +146,10 @@ public enum Karri_Fabric_Administration: Sendable {
             Trace.descriptor,
             CreateAccount.descriptor,
             ListAccounts.descriptor,
+            CreateAccessKey.descriptor,
             ImportImage.descriptor,
             DescribeImage.descriptor,
+            ListImages.descriptor,
             StopMachines.descriptor
         ]
     }
@@ -209,6 +237,24 @@ extension Karri_Fabric_Administration {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListAccountsReply>
 
+        /// Handle the "CreateAccessKey" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives an account's administrator a further key, where the first one was lost.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_CreateAccessKeyRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_AccountCredentials` messages.
+        func createAccessKey(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_CreateAccessKeyRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_AccountCredentials>
+
         /// Handle the "ImportImage" method.
         ///
         /// > Source IDL Documentation:
@@ -240,6 +286,24 @@ extension Karri_Fabric_Administration {
             request: GRPCCore.StreamingServerRequest<Karri_Fabric_DescribeImageRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ImageState>
+
+        /// Handle the "ListImages" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The images of all accounts, by name.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_ListImagesRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_ListImagesReply` messages.
+        func listImages(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_ListImagesRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListImagesReply>
 
         /// Handle the "StopMachines" method.
         ///
@@ -328,6 +392,24 @@ extension Karri_Fabric_Administration {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_ListAccountsReply>
 
+        /// Handle the "CreateAccessKey" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives an account's administrator a further key, where the first one was lost.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_CreateAccessKeyRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_AccountCredentials` message.
+        func createAccessKey(
+            request: GRPCCore.ServerRequest<Karri_Fabric_CreateAccessKeyRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_AccountCredentials>
+
         /// Handle the "ImportImage" method.
         ///
         /// > Source IDL Documentation:
@@ -359,6 +441,24 @@ extension Karri_Fabric_Administration {
             request: GRPCCore.ServerRequest<Karri_Fabric_DescribeImageRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_ImageState>
+
+        /// Handle the "ListImages" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The images of all accounts, by name.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ListImagesRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_ListImagesReply` message.
+        func listImages(
+            request: GRPCCore.ServerRequest<Karri_Fabric_ListImagesRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_ListImagesReply>
 
         /// Handle the "StopMachines" method.
         ///
@@ -445,6 +545,24 @@ extension Karri_Fabric_Administration {
             context: GRPCCore.ServerContext
         ) async throws -> Karri_Fabric_ListAccountsReply
 
+        /// Handle the "CreateAccessKey" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives an account's administrator a further key, where the first one was lost.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_CreateAccessKeyRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_AccountCredentials` to respond with.
+        func createAccessKey(
+            request: Karri_Fabric_CreateAccessKeyRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_AccountCredentials
+
         /// Handle the "ImportImage" method.
         ///
         /// > Source IDL Documentation:
@@ -476,6 +594,24 @@ extension Karri_Fabric_Administration {
             request: Karri_Fabric_DescribeImageRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Karri_Fabric_ImageState
+
+        /// Handle the "ListImages" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The images of all accounts, by name.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_ListImagesRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_ListImagesReply` to respond with.
+        func listImages(
+            request: Karri_Fabric_ListImagesRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_ListImagesReply
 
         /// Handle the "StopMachines" method.
         ///
@@ -546,6 +682,17 @@ extension Karri_Fabric_Administration.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Karri_Fabric_Administration.Method.CreateAccessKey.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_CreateAccessKeyRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_AccountCredentials>(),
+            handler: { request, context in
+                try await self.createAccessKey(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Karri_Fabric_Administration.Method.ImportImage.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ImportImageRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ImportImageReply>(),
@@ -562,6 +709,17 @@ extension Karri_Fabric_Administration.StreamingServiceProtocol {
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ImageState>(),
             handler: { request, context in
                 try await self.describeImage(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_Administration.Method.ListImages.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ListImagesRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ListImagesReply>(),
+            handler: { request, context in
+                try await self.listImages(
                     request: request,
                     context: context
                 )
@@ -628,6 +786,17 @@ extension Karri_Fabric_Administration.ServiceProtocol {
         return GRPCCore.StreamingServerResponse(single: response)
     }
 
+    public func createAccessKey(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_CreateAccessKeyRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_AccountCredentials> {
+        let response = try await self.createAccessKey(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
     public func importImage(
         request: GRPCCore.StreamingServerRequest<Karri_Fabric_ImportImageRequest>,
         context: GRPCCore.ServerContext
@@ -644,6 +813,17 @@ extension Karri_Fabric_Administration.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ImageState> {
         let response = try await self.describeImage(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func listImages(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_ListImagesRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListImagesReply> {
+        let response = try await self.listImages(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -717,6 +897,19 @@ extension Karri_Fabric_Administration.SimpleServiceProtocol {
         )
     }
 
+    public func createAccessKey(
+        request: GRPCCore.ServerRequest<Karri_Fabric_CreateAccessKeyRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_AccountCredentials> {
+        return GRPCCore.ServerResponse<Karri_Fabric_AccountCredentials>(
+            message: try await self.createAccessKey(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
     public func importImage(
         request: GRPCCore.ServerRequest<Karri_Fabric_ImportImageRequest>,
         context: GRPCCore.ServerContext
@@ -736,6 +929,19 @@ extension Karri_Fabric_Administration.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_ImageState> {
         return GRPCCore.ServerResponse<Karri_Fabric_ImageState>(
             message: try await self.describeImage(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func listImages(
+        request: GRPCCore.ServerRequest<Karri_Fabric_ListImagesRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_ListImagesReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_ListImagesReply>(
+            message: try await self.listImages(
                 request: request.message,
                 context: context
             ),
@@ -846,6 +1052,29 @@ extension Karri_Fabric_Administration {
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_ListAccountsReply>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
+        /// Call the "CreateAccessKey" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives an account's administrator a further key, where the first one was lost.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_CreateAccessKeyRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_CreateAccessKeyRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_AccountCredentials` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func createAccessKey<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_CreateAccessKeyRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_CreateAccessKeyRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_AccountCredentials>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AccountCredentials>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
         /// Call the "ImportImage" method.
         ///
         /// > Source IDL Documentation:
@@ -886,6 +1115,29 @@ extension Karri_Fabric_Administration {
             deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_ImageState>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_ImageState>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ListImages" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The images of all accounts, by name.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ListImagesRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_ListImagesRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_ListImagesReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func listImages<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_ListImagesRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_ListImagesRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_ListImagesReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_ListImagesReply>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "StopMachines" method.
@@ -1052,6 +1304,40 @@ extension Karri_Fabric_Administration {
             )
         }
 
+        /// Call the "CreateAccessKey" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives an account's administrator a further key, where the first one was lost.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_CreateAccessKeyRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_CreateAccessKeyRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_AccountCredentials` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func createAccessKey<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_CreateAccessKeyRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_CreateAccessKeyRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_AccountCredentials>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AccountCredentials>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_Administration.Method.CreateAccessKey.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "ImportImage" method.
         ///
         /// > Source IDL Documentation:
@@ -1109,6 +1395,40 @@ extension Karri_Fabric_Administration {
             try await self.client.unary(
                 request: request,
                 descriptor: Karri_Fabric_Administration.Method.DescribeImage.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "ListImages" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The images of all accounts, by name.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ListImagesRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_ListImagesRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_ListImagesReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func listImages<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_ListImagesRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_ListImagesRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_ListImagesReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_ListImagesReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_Administration.Method.ListImages.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -1259,6 +1579,35 @@ extension Karri_Fabric_Administration.ClientProtocol {
         )
     }
 
+    /// Call the "CreateAccessKey" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Gives an account's administrator a further key, where the first one was lost.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_CreateAccessKeyRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func createAccessKey<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_CreateAccessKeyRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AccountCredentials>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.createAccessKey(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_CreateAccessKeyRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_AccountCredentials>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "ImportImage" method.
     ///
     /// > Source IDL Documentation:
@@ -1308,6 +1657,35 @@ extension Karri_Fabric_Administration.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_DescribeImageRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ImageState>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListImages" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The images of all accounts, by name.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_ListImagesRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func listImages<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_ListImagesRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_ListImagesReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.listImages(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ListImagesRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ListImagesReply>(),
             options: options,
             onResponse: handleResponse
         )
@@ -1466,6 +1844,39 @@ extension Karri_Fabric_Administration.ClientProtocol {
         )
     }
 
+    /// Call the "CreateAccessKey" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Gives an account's administrator a further key, where the first one was lost.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func createAccessKey<Result>(
+        _ message: Karri_Fabric_CreateAccessKeyRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AccountCredentials>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_CreateAccessKeyRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.createAccessKey(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "ImportImage" method.
     ///
     /// > Source IDL Documentation:
@@ -1522,6 +1933,39 @@ extension Karri_Fabric_Administration.ClientProtocol {
             metadata: metadata
         )
         return try await self.describeImage(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListImages" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The images of all accounts, by name.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func listImages<Result>(
+        _ message: Karri_Fabric_ListImagesRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_ListImagesReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_ListImagesRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.listImages(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -177,6 +177,18 @@ public nonisolated struct Karri_Fabric_AccountCredentials: Sendable {
   public init() {}
 }
 
+public nonisolated struct Karri_Fabric_CreateAccessKeyRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var account: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 public nonisolated struct Karri_Fabric_ListAccountsRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -237,11 +249,15 @@ public nonisolated struct Karri_Fabric_ImportImageReply: Sendable {
   /// the file name under the pool's uploads folder
   public var upload: String = String()
 
+  /// whose own pool it is
+  public var host: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 }
 
+/// By id, or else by name in the first administrator's account.
 public nonisolated struct Karri_Fabric_DescribeImageRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -250,6 +266,28 @@ public nonisolated struct Karri_Fabric_DescribeImageRequest: Sendable {
   public var id: String = String()
 
   public var name: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Karri_Fabric_ListImagesRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Karri_Fabric_ListImagesReply: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var images: [Karri_Fabric_ImageState] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -270,6 +308,15 @@ public nonisolated struct Karri_Fabric_ImageState: Sendable {
   public var size: Int64 = 0
 
   public var digest: String = String()
+
+  public var name: String = String()
+
+  public var purpose: String = String()
+
+  /// twelve digits
+  public var account: String = String()
+
+  public var `public`: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -676,6 +723,36 @@ nonisolated extension Karri_Fabric_AccountCredentials: SwiftProtobuf.Message, Sw
   }
 }
 
+nonisolated extension Karri_Fabric_CreateAccessKeyRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".CreateAccessKeyRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}account\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Karri_Fabric_CreateAccessKeyRequest, rhs: Karri_Fabric_CreateAccessKeyRequest) -> Bool {
+    if lhs.account != rhs.account {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Karri_Fabric_ListAccountsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ListAccountsRequest"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
@@ -787,7 +864,7 @@ nonisolated extension Karri_Fabric_ImportImageRequest: SwiftProtobuf.Message, Sw
 
 nonisolated extension Karri_Fabric_ImportImageReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ImportImageReply"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}upload\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}upload\0\u{1}host\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -797,6 +874,7 @@ nonisolated extension Karri_Fabric_ImportImageReply: SwiftProtobuf.Message, Swif
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.upload) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.host) }()
       default: break
       }
     }
@@ -809,12 +887,16 @@ nonisolated extension Karri_Fabric_ImportImageReply: SwiftProtobuf.Message, Swif
     if !self.upload.isEmpty {
       try visitor.visitSingularStringField(value: self.upload, fieldNumber: 2)
     }
+    if !self.host.isEmpty {
+      try visitor.visitSingularStringField(value: self.host, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Karri_Fabric_ImportImageReply, rhs: Karri_Fabric_ImportImageReply) -> Bool {
     if lhs.id != rhs.id {return false}
     if lhs.upload != rhs.upload {return false}
+    if lhs.host != rhs.host {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -855,9 +937,58 @@ nonisolated extension Karri_Fabric_DescribeImageRequest: SwiftProtobuf.Message, 
   }
 }
 
+nonisolated extension Karri_Fabric_ListImagesRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ListImagesRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Karri_Fabric_ListImagesRequest, rhs: Karri_Fabric_ListImagesRequest) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Karri_Fabric_ListImagesReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ListImagesReply"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}images\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.images) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.images.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.images, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Karri_Fabric_ListImagesReply, rhs: Karri_Fabric_ListImagesReply) -> Bool {
+    if lhs.images != rhs.images {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Karri_Fabric_ImageState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ImageState"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}state\0\u{1}fault\0\u{1}size\0\u{1}digest\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}state\0\u{1}fault\0\u{1}size\0\u{1}digest\0\u{1}name\0\u{1}purpose\0\u{1}account\0\u{1}public\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -870,6 +1001,10 @@ nonisolated extension Karri_Fabric_ImageState: SwiftProtobuf.Message, SwiftProto
       case 3: try { try decoder.decodeSingularStringField(value: &self.fault) }()
       case 4: try { try decoder.decodeSingularInt64Field(value: &self.size) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.digest) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.purpose) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.`public`) }()
       default: break
       }
     }
@@ -891,6 +1026,18 @@ nonisolated extension Karri_Fabric_ImageState: SwiftProtobuf.Message, SwiftProto
     if !self.digest.isEmpty {
       try visitor.visitSingularStringField(value: self.digest, fieldNumber: 5)
     }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 6)
+    }
+    if !self.purpose.isEmpty {
+      try visitor.visitSingularStringField(value: self.purpose, fieldNumber: 7)
+    }
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 8)
+    }
+    if self.`public` != false {
+      try visitor.visitSingularBoolField(value: self.`public`, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -900,6 +1047,10 @@ nonisolated extension Karri_Fabric_ImageState: SwiftProtobuf.Message, SwiftProto
     if lhs.fault != rhs.fault {return false}
     if lhs.size != rhs.size {return false}
     if lhs.digest != rhs.digest {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.purpose != rhs.purpose {return false}
+    if lhs.account != rhs.account {return false}
+    if lhs.`public` != rhs.`public` {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
