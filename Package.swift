@@ -121,7 +121,10 @@ let house: [Part] = [
         products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true, testUses: ["Database", "Store", "Authority"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
-        uses: ["Platform", "AWS", "Cluster", "Node", "Edge"], products: ["ArgumentParser", "Logging"], tested: true),
+        uses: [
+            "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge",
+            "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS",
+        ], products: ["ArgumentParser", "Logging", "GRPCCore"], tested: true, testUses: ["DatabaseTesting"]),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),
     Part(name: "modelgen", folder: "modelgen", kind: .executable),
 ]
