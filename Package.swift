@@ -122,9 +122,9 @@ let house: [Part] = [
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [
-            "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge",
+            "CLinux", "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge",
             "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS",
-        ], products: ["ArgumentParser", "Logging", "GRPCCore"], tested: true, testUses: ["DatabaseTesting"]),
+        ], products: ["ArgumentParser", "Logging", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true, testUses: ["DatabaseTesting"]),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),
     Part(name: "modelgen", folder: "modelgen", kind: .executable),
 ]

@@ -52,8 +52,11 @@ extension Reading {
 
     /// The images of all accounts with their owners' numbers, by name; at most ten thousand.
     public func imagesOfAll() throws(Fault) -> [(image: Image, owner: String)] {
-        let numbers = Dictionary(try all(Account.table, where: "TRUE LIMIT 100000").map { ($0.id, $0.number) }) { first, _ in first }
-        return try all(Image.table, where: "state <> 'absent' ORDER BY name, id LIMIT 10000").map { ($0, numbers[$0.account] ?? "") }
+        let numbers = Dictionary(try all(Account.table, where: "TRUE LIMIT 100000").map { ($0.id, $0.number) }) { first, _ in first
+        }
+        return try all(Image.table, where: "state <> 'absent' ORDER BY name, id LIMIT 10000").map {
+            ($0, numbers[$0.account] ?? "")
+        }
     }
 
     /// Machines that run and have nothing else under way, in order of id, with their accounts.
@@ -61,9 +64,11 @@ extension Reading {
         let machines = try all(
             Instance.table, where: "desired = 'running' AND task IS NULL AND ended IS NULL AND id > $1 ORDER BY id LIMIT $2",
             [(after?.stored ?? Int64.min).value, limit.value])
-        return try machines.compactMap { machine throws(Fault) in
-            try find(Account.table, machine.account).map { (machine.id, $0) }
+        var found: [(id: ID<Instance>, account: Account)] = []
+        for machine in machines {
+            if let account = try find(Account.table, machine.account) { found.append((machine.id, account)) }
         }
+        return found
     }
 
     /// What an operation waits for.
@@ -77,7 +82,9 @@ extension Reading {
     public func thing(withStory bits: UInt64) throws(Fault) -> AnyID? {
         for kind in Kind.allCases {
             let id = AnyID(kind: kind, bits: bits)
-            if try exists("SELECT 1 FROM story WHERE kind = $1 AND thing = $2 LIMIT 1", [kind.value, id.stored.value]) { return id }
+            if try exists("SELECT 1 FROM story WHERE kind = $1 AND thing = $2 LIMIT 1", [kind.value, id.stored.value]) {
+                return id
+            }
             if try exists(
                 "SELECT 1 FROM operation WHERE subject_kind = $1 AND subject = $2 LIMIT 1", [kind.value, id.stored.value])
             {

@@ -1,0 +1,68 @@
+//  The command line's end of the administration socket: dials, asks, and turns what went wrong into
+//  a fault that says what to do.
+
+import Fabric
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import Model
+import Platform
+import Supervisor
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Asks control, as root.
+struct AdministrationClient: Sendable {
+    typealias Stub = Administration.Client<HTTP2ClientTransport.Posix>
+
+    /// The metadata in which a fault's code travels.
+    static let faultKey = "karri-fault"
+    /// The longest that an answer may take.
+    static let patience = Duration.seconds(60)
+
+    let installation: Installation
+
+    /// One question.
+    ///
+    /// - Throws: `.denied` when not root; `.unavailable` when control does not run; the fault that
+    ///   control answered.
+    func ask<Reply: Sendable>(
+        _ question: @escaping @Sendable (Stub, CallOptions) async throws -> Reply
+    ) async throws(Fault) -> Reply {
+        let path = installation.adminSocket
+        guard access(path, R_OK | W_OK) == 0 else {
+            if errno == EACCES || geteuid() != 0 { throw Fault(.denied, "only root may ask the cloud: sudo karri …") }
+            throw AdministrationClient.away(installation)
+        }
+        var options = CallOptions.defaults
+        options.timeout = AdministrationClient.patience
+        let asked = options
+        do {
+            return try await FabricClient.with(path: path) { client in
+                try await question(Administration.Client(wrapping: client), asked)
+            }
+        } catch let error as RPCError {
+            throw AdministrationClient.fault(error, installation)
+        } catch let fault as Fault {
+            throw fault
+        } catch {
+            throw Fault(.unavailable, "the cloud controller could not be asked", because: error)
+        }
+    }
+
+    private static func fault(_ error: RPCError, _ installation: Installation) -> Fault {
+        for value in error.metadata[stringValues: faultKey] { return Fault(Fault.Code(rawValue: value), error.message) }
+        switch error.code {
+        case .unavailable: return away(installation)
+        case .deadlineExceeded: return Fault(.timedOut, "the cloud controller did not answer within \(patience)")
+        default: return Fault(.internalError, "the cloud controller refused: \(error.message)", because: error)
+        }
+    }
+
+    private static func away(_ installation: Installation) -> Fault {
+        Supervisor.running(installation) == nil
+            ? Fault(.unavailable, "the cloud does not run: sudo karri up")
+            : Fault(.unavailable, "the cloud controller does not answer: karri logs control")
+    }
+}

@@ -1,0 +1,117 @@
+//  What the operator chose for this host, as `karri up` wrote it: every process reads it at its
+//  start. It holds no secret, so that anyone may look how the cloud is set up.
+
+import Dataplane
+import Model
+import Platform
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// The settings of one installation.
+public struct Configuration: Sendable, Hashable, Codable {
+    public var region = "karri-1"
+    /// Where the AWS face listens. Only a loopback address may be served without TLS.
+    public var address = "127.0.0.1"
+    public var port = 8773
+    /// The addresses of the outside that machines get.
+    public var publicRange: IPv4Prefix
+    public var publicMode = PublicMode.translated
+    /// The link to the outside; nil where there is none.
+    public var uplink: String?
+    /// Octets that guests' packets may have.
+    public var guestMTU: Int64 = 1450
+    /// Virtual processors that are promised for each real one.
+    public var overcommitment: Int64 = 16
+    /// How many hosts are simulated instead of running machines on this one; 0 on a real cloud.
+    public var simulatedHosts = 0
+    /// libpq's connection string without a password; nil for SQLite in the installation's own folder.
+    public var store: String?
+    /// Who got an AWS profile, so that uninstall finds it.
+    public var profileOwner: String?
+
+    public init(publicRange: IPv4Prefix) { self.publicRange = publicRange }
+
+    public var zone: String { region + "a" }
+    public var endpoint: String { "http://\(address):\(port)" }
+    public var isSimulated: Bool { simulatedHosts > 0 }
+
+    /// The addresses of the range that machines may have.
+    public var externalRange: ExternalRange {
+        // The ends of a range of its own are left out: old stacks take them for broadcasts. A part of
+        // the uplink's network has no ends of its own.
+        let whole = publicMode == .proxyARP || publicRange.length > 30
+        return ExternalRange(
+            prefix: publicRange, first: whole ? publicRange.first : publicRange.first.advanced(by: 1) ?? publicRange.first,
+            last: whole ? publicRange.last : publicRange.last.advanced(by: -1) ?? publicRange.last)
+    }
+
+    /// Refuses what no cloud can be made of.
+    ///
+    /// - Throws: `.invalidParameter`, or `.notSupported` for an address that would need TLS.
+    public func check() throws(Fault) {
+        let letters = region.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2d }
+        guard (3...32).contains(region.utf8.count), letters, region.first?.isLetter == true, region.last != "-" else {
+            throw Fault(.invalidParameter, "a region's name is 3 to 32 lower-case letters, digits and hyphens, not \(region)")
+        }
+        guard (1...65535).contains(port) else { throw Fault(.invalidParameter, "\(port) is not a port") }
+        guard let listening = IPv4Address(address) else { throw Fault(.invalidParameter, "\(address) is not an IPv4 address") }
+        guard listening.bytes.first == 127 else {
+            throw Fault(
+                .notSupported,
+                "the API is served on loopback addresses only until it has TLS; from another machine use ssh -L \(port):127.0.0.1:\(port)"
+            )
+        }
+        guard (8...32).contains(publicRange.length) else {
+            throw Fault(.invalidParameter, "the public range \(publicRange) is not between a /8 and a /32")
+        }
+        guard (1280...65000).contains(guestMTU) else { throw Fault(.invalidParameter, "an MTU of \(guestMTU) cannot be") }
+        guard (1...64).contains(overcommitment) else {
+            throw Fault(.invalidParameter, "overcommitment is 1 to 64 virtual processors for each real one")
+        }
+        guard (0...1000).contains(simulatedHosts) else { throw Fault(.invalidParameter, "0 to 1000 hosts are simulated") }
+        if let store, store.lowercased().contains("password") {
+            throw Fault(
+                .invalidParameter, "the connection string holds no password: use a socket, or ~/.pgpass of the cloud's user")
+        }
+    }
+
+    // MARK: - The file
+
+    static func path(_ installation: Installation) -> String { installation.configuration + "/karri.json" }
+
+    /// - Returns: Nil where there is no installation.
+    /// - Throws: `.storage` for a file that is not a configuration.
+    public static func read(_ installation: Installation) throws(Fault) -> Configuration? {
+        guard let bytes = try AtomicFile.read(path(installation), limit: 1 << 20) else { return nil }
+        do {
+            return try JSONDecoder().decode(Configuration.self, from: Data(bytes))
+        } catch {
+            throw Fault(.storage, "\(path(installation)) cannot be read: mend it, or remove it and run `karri up`", because: error)
+        }
+    }
+
+    /// The configuration that a process needs to do anything.
+    static func require(_ installation: Installation) throws(Fault) -> Configuration {
+        guard let configuration = try read(installation) else {
+            throw Fault(.notFound, "there is no cloud here (\(path(installation)) is missing): `karri up` makes one")
+        }
+        return configuration
+    }
+
+    public func write(_ installation: Installation) throws(Fault) {
+        try AtomicFile.write(try encoded(self), to: Configuration.path(installation), mode: 0o644)
+    }
+}
+
+/// JSON as people read it.
+func encoded(_ value: some Encodable) throws(Fault) -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    do {
+        return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+    } catch { throw Fault(.internalError, "a file's content cannot be encoded", because: error) }
+}

@@ -1,0 +1,54 @@
+//  The `karri` program: its subcommands, and how a failure ends it. The roles that the supervisor
+//  runs are subcommands too, hidden from people.
+
+import ArgumentParser
+import Model
+
+/// The program.
+public struct KarriCommand: AsyncParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "karri", abstract: "A private cloud: virtual machines, networks and disks behind EC2's API.",
+        discussion: """
+            karri up makes a cloud of this machine and says what to type next.
+            """,
+        version: Release.description,
+        subcommands: [
+            UpCommand.self, StatusCommand.self, TraceCommand.self, LogsCommand.self, ConsoleCommand.self, CredentialsCommand.self,
+            AccountCommand.self, ImageCommand.self, HostCommand.self, DownCommand.self, UninstallCommand.self, VersionCommand.self,
+            ControlRole.self, NodeRole.self, EdgeRole.self, SimulateRole.self, SuperviseRole.self, ReapRole.self,
+            ReadImageHeaderRole.self,
+        ])
+
+    public init() {}
+
+    /// Runs the command that the arguments name, and ends the process when it failed: 1, or 3 where
+    /// the cloud does not run; 64 for arguments that make no sense.
+    public static func runAndExit() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let fault as Fault {
+            Output.remark(fault.message)
+            if let cause = fault.cause { Output.remark("  \(cause.prefix(2000))") }
+            exit(withError: ExitCode(fault.code == .unavailable ? 3 : 1))
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+/// Which Karri this is.
+public enum Release {
+    public static let version = "0.1.0"
+    public static let description = "karri \(version)"
+}
+
+struct VersionCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Says which Karri this is.")
+
+    func run() async throws { Output.line(Release.description) }
+}

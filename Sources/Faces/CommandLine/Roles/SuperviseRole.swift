@@ -1,0 +1,59 @@
+//  The supervisor's process: which processes a cloud has, who each runs as and what it may use.
+
+import ArgumentParser
+import Logging
+import Model
+import Platform
+import Supervisor
+
+struct SuperviseRole: AsyncParsableCommand {
+    static let name = "supervise"
+    static let configuration = CommandConfiguration(
+        commandName: name, abstract: "Keeps the cloud's processes running; what a service manager starts.", shouldDisplay: false)
+    @OptionGroup var place: PlaceOptions
+
+    func run() async throws {
+        try requireRoot("supervise")
+        let installation = try place.installation()
+        let configuration = try Configuration.require(installation)
+        let log = Log.start("supervisor")
+        // After a reboot the run folder is gone.
+        let users = try await InstallationFolders.prepare(installation)
+        let specifications = Processes.specifications(installation, configuration, users, program: try ownProgram())
+        let supervisor = try Supervisor(installation, specifications, logger: log)
+        try supervisor.stopOnSignals()
+        try await supervisor.run()
+    }
+}
+
+/// The processes of a cloud.
+enum Processes {
+    /// In the order of their start.
+    static func specifications(
+        _ installation: Installation, _ configuration: Configuration, _ users: SystemUsers, program: String
+    ) -> [ChildSpecification] {
+        func process(
+            _ name: String, as user: RunAs?, _ limits: ResourceLimits, readyWithin: Duration
+        ) -> ChildSpecification {
+            ChildSpecification(
+                name: name, program: program, arguments: [name] + PlaceOptions.arguments(installation), environment: environment,
+                runAs: user, limits: limits, log: installation.log(of: name), readiness: .announced, readyWithin: readyWithin)
+        }
+        // A store may have to be brought up to date before control answers.
+        let control = process("control", as: users.control, ResourceLimits(openFiles: 65536), readyWithin: .seconds(120))
+        guard !configuration.isSimulated else {
+            return [
+                control, process("simulate", as: users.control, ResourceLimits(openFiles: 65536), readyWithin: .seconds(30)),
+            ]
+        }
+        // The probe of a fresh host may take half a minute under emulation.
+        return [
+            control, process("node", as: nil, ResourceLimits(openFiles: 65536), readyWithin: .seconds(90)),
+            process(
+                "edge", as: users.edge, ResourceLimits(openFiles: 65536, memoryBytes: 512 << 20, tasks: 64),
+                readyWithin: .seconds(20)),
+        ]
+    }
+
+    private static let environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"]
+}
