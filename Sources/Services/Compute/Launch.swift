@@ -315,7 +315,7 @@ extension ComputeService {
                     let inputs = try context.inputs(Launch.self)
                     return try whenReady(tx, context, patience: ComputeService.diskPatience, then: "start") {
                         _, host throws(Fault) in
-                        try inputs.volumes.map { volume throws(Fault) in try tx.holding(.disk, volume.stored, in: host.pool) }
+                        try inputs.volumes.map { volume throws(Fault) in try volumes.grant(tx, volume, in: host.pool) }
                     }
                 },
                 Step("start") { tx, context throws(Fault) in

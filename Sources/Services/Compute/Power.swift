@@ -144,7 +144,8 @@ extension ComputeService {
     ) throws(Fault) {
         if let fault = holding.fault {
             try beginStop(
-                tx, instance, reason: "Server.InternalError: \(fault)", request: request, principal: principal, now: now, dice: &dice)
+                tx, instance, reason: "Server.InternalError: \(fault)", request: request, principal: principal, now: now,
+                dice: &dice)
             return
         }
         let reason = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"

@@ -94,7 +94,7 @@ extension ComputeService {
                     for attachment in try tx.attachments(of: id) {
                         // A disk that no machine ever saw holds nothing that its owner could want to keep.
                         if attachment.deleteOnTermination || !hasRun {
-                            _ = try volumes.drop(tx, attachment.volume)
+                            try volumes.drop(tx, attachment.volume)
                         } else {
                             try tx.run("DELETE FROM attachment WHERE id = $1", [attachment.id.value])
                             tx.changed("volume", attachment.volume.stored)
