@@ -10,6 +10,12 @@ import Operations
 import Testing
 
 @Suite struct FailPointTests {
+    /// What only machines and operations have rows in.
+    static let emptied = [
+        "volume", "attachment", "port", "port_address", "port_group", "address", "user_data", "operation_resource",
+        "operation_wait",
+    ]
+
     @Test(arguments: EngineName.allCases, Story.all)
     func everyStepOfTheStoryIsStruck(engine: EngineName, story: Story) async throws {
         try await TestCloud.with(engine) { cloud in
@@ -19,7 +25,8 @@ import Testing
             for name in calm.visited.sorted() {
                 let parts = name.split(separator: "/").map(String.init)
                 for place in FailPoint.Place.allCases {
-                    for visit in 1...2 {
+                    // A step that waits is come by again.
+                    for visit in 1...(engine == .sqlite ? 2 : 1) {
                         let striker = Striker(FailPoint(kind: parts[0], step: parts[1], place: place), visit: visit)
                         try await story.tell(Teller(cloud, striker, note: "\(place) \(name), visit \(visit)"))
                         #expect(striker.hasStruck || visit > 1, "\(name) was not struck")
@@ -27,8 +34,9 @@ import Testing
                 }
             }
             let left = try await cloud.engine.read { tx throws(Fault) in
-                try ["volume", "attachment", "port", "port_address", "port_group", "address", "user_data", "operation_resource",
-                    "operation_wait"].filter { table throws(Fault) in try tx.exists("SELECT 1 FROM \(table) LIMIT 1") }
+                var left: [String] = []
+                for table in FailPointTests.emptied where try tx.exists("SELECT 1 FROM \(table) LIMIT 1") { left.append(table) }
+                return left
             }
             #expect(left == [], "something is left")
         }

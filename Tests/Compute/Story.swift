@@ -52,6 +52,7 @@ struct Story: Sendable, CustomTestStringConvertible {
             try await teller.failing(.machine, "no such CPU") { try await teller.expectFailedLaunch("no such CPU") }
         },
         Story(name: "the host is silent until the launch is given up", steps: launch.prefix(1) + terminate) { teller in
+            try await teller.forgetCopies()
             teller.cloud.owner.script { $0.isSilent = true }
             let ids = try await teller.launch(1, settled: false)
             try await teller.settle()

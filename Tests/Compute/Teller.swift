@@ -122,12 +122,12 @@ final class Teller: Sendable {
     }
 
     func expectFailedLaunch(_ reason: String) async throws {
-        // A host that has no copy of the image yet, so that one is to be made.
         try await forgetCopies()
         for id in try await launch(1) { try await expect(id, .gone, because: reason) }
     }
 
-    private func forgetCopies() async throws {
+    /// No host has a copy of the image after this, so that one is to be made.
+    func forgetCopies() async throws {
         let image = cloud.image.id
         try await cloud.engine.write { tx throws(Fault) in
             for host in try tx.all(Host.table, where: "TRUE") {

@@ -106,7 +106,7 @@ struct DocumentBuilder: Sendable {
     private func holding(_ tx: Reading, _ holding: Holding) throws(Fault) -> Built? {
         switch holding.kind {
         case .machine: return holding.granted ? try machine(tx, holding) : nil
-        case .disk: return try disk(tx, holding)
+        case .disk: return holding.granted ? try disk(tx, holding) : nil
         case .image: return try image(tx, holding)
         }
     }

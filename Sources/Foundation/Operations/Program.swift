@@ -94,7 +94,8 @@ public struct Program: Sendable {
         return Operation(
             id: id, account: account, zone: zone, kind: kind, subjectKind: subject.kind, subject: subject.stored,
             step: steps[0].name,
-            state: .running, attempt: 0, refusals: 0, due: now, deadline: nil, inputs: text, fault: nil, request: request, principal: principal,
+            state: .running, attempt: 0, refusals: 0, due: now, deadline: nil, inputs: text, fault: nil, request: request,
+            principal: principal,
             created: now, ended: nil)
     }
 }

@@ -96,7 +96,8 @@ public struct Runner: Sendable {
     }
 
     /// Writes a step's outcome over the attempt that it began from.
-    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome {
+    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome
+    {
         var next = operation
         next.attempt += 1
         next.refusals = 0

@@ -62,6 +62,15 @@ extension Writing {
         announce(holding)
     }
 
+    /// Grants a holding under a new epoch: the owner begins anew, and what it said of the old grant
+    /// says nothing of this one.
+    public func grantAnew(_ holding: Holding) throws(Fault) {
+        try run(
+            "UPDATE holding SET granted = TRUE, epoch = epoch + 1, observed = $2, fault = NULL WHERE id = $1",
+            [holding.id.value, Holding.Observed.unknown.value])
+        announce(holding)
+    }
+
     /// Notes what the owner reported.
     public func observe(
         _ observed: Holding.Observed, fault: String?, startsDone: Int64, rebootsDone: Int64, of holding: Holding

@@ -32,8 +32,12 @@ extension Reading {
             [account.value, after.value, limit.value])
     }
 
+    /// The image that has a name, or else the last that failed to become it.
     public func image(named name: String, of account: ID<Account>) throws(Fault) -> Image? {
-        try all(Image.table, where: "account = $1 AND name = $2", [account.value, .text(name)]).first
+        let images = try all(
+            Image.table, where: "account = $1 AND name = $2 AND state <> 'absent' ORDER BY created DESC, id LIMIT 100",
+            [account.value, .text(name)])
+        return images.first { $0.state != .failed } ?? images.first
     }
 }
 

@@ -80,9 +80,12 @@ extension Migration {
                 state TEXT NOT NULL CHECK (state IN ('pending', 'available', 'failed', 'absent')), fault TEXT,
                 architecture TEXT NOT NULL, digest TEXT, size {int} NOT NULL,
                 kernel {int} REFERENCES image (id), ramdisk {int} REFERENCES image (id), is_public {bool} NOT NULL,
-                created {int} NOT NULL, revision {int} NOT NULL, UNIQUE (account, name)
+                created {int} NOT NULL, revision {int} NOT NULL
             ) {strict}
             """,
+            // One that failed is only shown, and its name may be used again.
+            "CREATE UNIQUE INDEX image_name ON image (account, name) WHERE state IN ('pending', 'available')",
+            "CREATE INDEX image_by_name ON image (account, name)",
             "CREATE INDEX image_by_account ON image (account, id)",
             """
             CREATE TABLE volume (

@@ -54,7 +54,10 @@ public final class Owner: Sendable {
     @discardableResult
     public func act() async throws(Fault) -> Int {
         let script = state.withLock { state in
-            defer { state.script.poweringOff = []; state.script.crashing = [] }
+            defer {
+                state.script.poweringOff = []
+                state.script.crashing = []
+            }
             return state.script
         }
         guard !script.isSilent else { return 0 }
@@ -103,7 +106,7 @@ public final class Owner: Sendable {
             let word: Observation?
             switch holding.kind {
             case .image: word = try image(tx, holding, script)
-            case .disk: word = try disk(tx, holding, script)
+            case .disk: word = holding.granted ? try disk(tx, holding, script) : nil
             case .machine: word = holding.granted ? try machine(tx, holding, script) : nil
             }
             if let word { words.append((holding, word)) }
@@ -151,7 +154,8 @@ public final class Owner: Sendable {
         case .absent: return Observation(.absent, startsDone: holding.startsDone, rebootsDone: holding.rebootsDone)
         case .stopped:
             return Observation(
-                .off, startsDone: holding.startsDone == 0 ? instance.startsWanted : holding.startsDone, rebootsDone: holding.rebootsDone)
+                .off, startsDone: holding.startsDone == 0 ? instance.startsWanted : holding.startsDone,
+                rebootsDone: holding.rebootsDone)
         case .running, .present: return try running(tx, holding, instance, script)
         }
     }

@@ -146,12 +146,14 @@ public final class TestCloud: Sendable {
     }
 
     private static func makeImage(
-        _ engine: any Engine, _ images: ImagesService, _ compute: ComputeService, _ owner: Owner, _ tenant: Tenant, _ pool: ID<Pool>,
+        _ engine: any Engine, _ images: ImagesService, _ compute: ComputeService, _ owner: Owner, _ tenant: Tenant,
+        _ pool: ID<Pool>,
         _ chance: Chance
     ) async throws -> Image {
         let call = Call(session: tenant.session, request: "starter", now: chance.now(), seed: chance.bits())
         let image = try await images.register(
-            .init(name: "starter", description: "", purpose: .machine, isPublic: true, kernel: nil, ramdisk: nil), in: pool, by: call)
+            .init(name: "starter", description: "", purpose: .machine, isPublic: true, kernel: nil, ramdisk: nil), in: pool,
+            by: call)
         let runner = Runner(engine: engine, programs: compute.programs, chance: chance, log: Logger(label: "cloud"))
         for _ in 0..<4 {
             for id in try await engine.read({ tx throws(Fault) in try tx.runningOperations() }) { try await runner.run(id) }

@@ -74,6 +74,12 @@ extension ComputeService {
     /// - Throws: `.noCapacity`, `.noAddress` or `.limitExceeded` when not even `least` fit;
     ///   `.tokenMismatch` when the token was used for another launch. Nothing is made then.
     public func launch(_ request: LaunchRequest, by call: Call) async throws(Fault) -> [InstanceView] {
+        guard request.least >= 1, request.least <= request.most, request.most <= ComputeService.launchMax else {
+            throw Fault(
+                .invalidParameter,
+                "A launch is of 1 to \(ComputeService.launchMax) instances, and of at least as many as its least number.",
+                kind: .instance)
+        }
         // Ids and seals need chance, which a transaction may not have.
         let ids: [ID<Instance>] = (0..<request.most).map { _ in chance.id() }
         var sealed: [[UInt8]?] = []
@@ -309,7 +315,7 @@ extension ComputeService {
                     let inputs = try context.inputs(Launch.self)
                     return try whenReady(tx, context, patience: ComputeService.diskPatience, then: "start") {
                         _, host throws(Fault) in
-                        try inputs.volumes.map { volume throws(Fault) in try tx.holding(.disk, volume.stored, in: host.pool) }
+                        try inputs.volumes.map { volume throws(Fault) in try volumes.grant(tx, volume, in: host.pool) }
                     }
                 },
                 Step("start") { tx, context throws(Fault) in
@@ -373,6 +379,15 @@ extension ComputeService {
             tx.meter(
                 "instance.running", .instance, instance.id.stored, account: instance.account, zone: instance.zone, at: context.now,
                 facts: "{\"type\":\"\(instance.type)\"}")
+            return .finished
+        }
+        if holding.observed == .off, holding.startsDone >= instance.startsWanted {
+            // It ran, and was off before anybody looked.
+            var dice = context.dice
+            try tx.letGo(context.operation.id)
+            try actOnPowerOff(
+                tx, instance, holding, request: context.operation.request, principal: context.operation.principal, now: context.now,
+                dice: &dice)
             return .finished
         }
         if holding.observed == .failed {

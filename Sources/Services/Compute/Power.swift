@@ -41,6 +41,7 @@ extension ComputeService {
             guard let holding = try tx.holding(.machine, instance.id.stored), let host = holding.host else {
                 throw Fault(.internalError, "The machine has no host.")
             }
+            try tx.releaseCapacity(of: holding)
             guard try tx.claim(host: host, processors: instance.processors, memory: instance.memory) else {
                 throw Fault(.noCapacity, "The host of the machine's disks has not enough capacity to start it.", kind: .instance)
             }
@@ -56,6 +57,7 @@ extension ComputeService {
             started.stateChanged = call.now
             try tx.update(started)
             try tx.want(.running, granted: true, of: holding)
+            try tx.grantAnew(holding)
             try begin(tx, starting, instance, call, &dice, "start accepted")
             return .starting
         }
@@ -126,17 +128,31 @@ extension ComputeService {
     }
 
     /// What a machine that its host reports as off, without being asked, becomes: stopped, or
-    /// removed if it was launched so. Called in the transaction that writes the report.
+    /// removed if it was launched so. Called in the transaction that writes the report. While a
+    /// launch or a start is under way, that operation acts on it.
     public func poweredOff(_ tx: Writing, _ holding: Holding, now: Instant, dice: inout Dice) throws(Fault) {
         let id = ID<Instance>(stored: holding.thing)
         guard let instance = try tx.find(Instance.table, id), instance.desired == .running, instance.task == nil,
             holding.startsDone >= instance.startsWanted
         else { return }
+        try actOnPowerOff(tx, instance, holding, request: "", principal: "system", now: now, dice: &dice)
+    }
+
+    /// A guest that shut itself down does as its options say; one whose process died is kept.
+    func actOnPowerOff(
+        _ tx: Writing, _ instance: Instance, _ holding: Holding, request: String, principal: String, now: Instant, dice: inout Dice
+    ) throws(Fault) {
+        if let fault = holding.fault {
+            try beginStop(
+                tx, instance, reason: "Server.InternalError: \(fault)", request: request, principal: principal, now: now,
+                dice: &dice)
+            return
+        }
         let reason = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
         if instance.options.terminateOnShutdown {
-            try beginTermination(tx, instance, reason: reason, request: "", principal: "system", now: now, dice: &dice)
+            try beginTermination(tx, instance, reason: reason, request: request, principal: principal, now: now, dice: &dice)
         } else {
-            try beginStop(tx, instance, reason: reason, request: "", principal: "system", now: now, dice: &dice)
+            try beginStop(tx, instance, reason: reason, request: request, principal: principal, now: now, dice: &dice)
         }
     }
 
@@ -169,7 +185,14 @@ extension ComputeService {
                         facts: "{}")
                     return .finished
                 }
-            ])
+            ],
+            refused: { tx, context, fault throws(Fault) in
+                // A machine that is being stopped can be neither stopped nor started: it is gone on with.
+                tx.tell(
+                    .instance, context.operation.subject, at: context.now, source: "cloud",
+                    "the stop will be tried again: \(fault.message)")
+                return .wait(for: [], until: context.now + .seconds(5))
+            })
     }
 
     var starting: Program {

@@ -15,6 +15,11 @@ public struct StateChange: Sendable {
     public var after: Instance.Phase
 }
 
+private struct Termination: Codable, Sendable {
+    /// Whether a host was ever told to start the machine.
+    var hasRun: Bool
+}
+
 extension ComputeService {
     /// Removes machines. Those that are gone already stay so.
     ///
@@ -42,8 +47,8 @@ extension ComputeService {
         }
     }
 
-    /// Sets a machine's removal going: what held it fails, its quota comes back at once, its
-    /// public address leaves it, and the rest comes back with the owners' words.
+    /// Sets a machine's removal going: what held it fails, its quota comes back at once, and the
+    /// rest comes back with the owners' words.
     func beginTermination(
         _ tx: Writing, _ instance: Instance, reason: String, request: String, principal: String, now: Instant, dice: inout Dice
     ) throws(Fault) {
@@ -58,12 +63,11 @@ extension ComputeService {
         try tx.update(removed)
         try tx.discharge("instances", 1, from: instance.account)
         try tx.discharge("processors", instance.processors, from: instance.account)
-        if let holding = try tx.holding(.machine, instance.id.stored), holding.wanted != .absent {
-            try tx.want(.absent, granted: holding.granted, of: holding)
-        }
+        let holding = try tx.holding(.machine, instance.id.stored)
+        if let holding, holding.wanted != .absent { try tx.want(.absent, granted: holding.granted, of: holding) }
         let operation = try terminating.operation(
-            id: dice.id(), account: instance.account, zone: instance.zone, subject: instance.id.erased, inputs: [String: String](),
-            request: request, principal: principal, now: now)
+            id: dice.id(), account: instance.account, zone: instance.zone, subject: instance.id.erased,
+            inputs: Termination(hasRun: holding?.granted ?? false), request: request, principal: principal, now: now)
         try tx.begin(operation, holding: [instance.id.erased])
         tx.tell(.instance, instance.id.stored, at: now, source: "cloud", request: request, "being removed: \(reason)")
     }
@@ -86,16 +90,18 @@ extension ComputeService {
                 },
                 Step("disks") { tx, context throws(Fault) in
                     let id = ID<Instance>(stored: context.operation.subject)
+                    let hasRun = try context.inputs(Termination.self).hasRun
                     for attachment in try tx.attachments(of: id) {
-                        if attachment.deleteOnTermination {
-                            _ = try volumes.drop(tx, attachment.volume)
+                        // A disk that no machine ever saw holds nothing that its owner could want to keep.
+                        if attachment.deleteOnTermination || !hasRun {
+                            try volumes.drop(tx, attachment.volume)
                         } else {
                             try tx.run("DELETE FROM attachment WHERE id = $1", [attachment.id.value])
                             tx.changed("volume", attachment.volume.stored)
                         }
                     }
                     for port in try tx.ports(of: id) {
-                        if port.deleteOnTermination {
+                        if port.deleteOnTermination || !hasRun {
                             try networks.removePort(tx, port)
                         } else {
                             try tx.run("UPDATE port SET instance = NULL, revision = revision + 1 WHERE id = $1", [port.id.value])
@@ -157,8 +163,13 @@ extension ComputeService {
                 try tx.run("DELETE FROM instance WHERE id = $1", [id.value])
             }
             try tx.run("DELETE FROM client_token WHERE expires < $1", [now.value])
-            try tx.run("DELETE FROM operation WHERE ended < $1", [(now - .seconds(7 * 24 * 3600)).value])
-            try tx.run("DELETE FROM story WHERE at < $1", [(now - .seconds(30 * 24 * 3600)).value])
+            // A bounded number at a time: all other writers wait meanwhile.
+            try tx.run(
+                "DELETE FROM operation WHERE id IN (SELECT id FROM operation WHERE ended < $1 ORDER BY ended LIMIT 2000)",
+                [(now - .seconds(7 * 24 * 3600)).value])
+            try tx.run(
+                "DELETE FROM story WHERE number IN (SELECT number FROM story WHERE at < $1 ORDER BY at LIMIT 5000)",
+                [(now - .seconds(30 * 24 * 3600)).value])
         }
     }
 }

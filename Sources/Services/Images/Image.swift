@@ -112,10 +112,8 @@ public struct ImagesService: Sendable {
         "image.import",
         steps: [
             Step("import") { tx, context throws(Fault) in
-                let inputs = try context.inputs(Import.self)
                 let id = ID<Image>(stored: context.operation.subject)
-                guard let image = try tx.find(Image.table, id), let holding = try tx.holding(.image, id.stored, in: inputs.pool)
-                else {
+                guard let image = try tx.find(Image.table, id), let holding = try holding(tx, context) else {
                     return .failed("the image was removed")
                 }
                 switch holding.observed {
@@ -127,25 +125,58 @@ public struct ImagesService: Sendable {
                         facts: "{\"bytes\":\(image.size.bytes)}")
                     return .finished
                 case .failed:
-                    return try failed(tx, image, holding.fault ?? "the pool gave no reason", context.now)
+                    return try failed(tx, image, holding, holding.fault ?? "the pool gave no reason", context.now)
                 default:
-                    guard !context.isOverdue else { return try failed(tx, image, "the pool did not finish in time", context.now) }
+                    guard !context.isOverdue else {
+                        return try failed(tx, image, holding, "the pool did not finish in time", context.now)
+                    }
                     return .wait(for: [.holding(holding)], until: context.now + importPatience)
                 }
-            }
-        ])
+            },
+            // What an import left in the pool goes; the image's row stays, to say why it failed.
+            Step("drop") { tx, context throws(Fault) in
+                let image = try tx.find(Image.table, ID<Image>(stored: context.operation.subject))
+                let reason = image?.fault ?? "the image was removed"
+                guard let holding = try holding(tx, context) else { return .failed(reason) }
+                guard holding.observed == .absent else {
+                    return .wait(for: [.holding(holding)], until: context.now + dropPatience)
+                }
+                try tx.release(holding)
+                return .failed(reason)
+            },
+        ],
+        refused: { tx, context, fault throws(Fault) in
+            guard let image = try tx.find(Image.table, ID<Image>(stored: context.operation.subject)),
+                let holding = try holding(tx, context)
+            else { return .failed(fault.message) }
+            return try failed(tx, image, holding, fault.message, context.now)
+        })
 
-    private static func failed(_ tx: Writing, _ image: Image, _ reason: String, _ now: Instant) throws(Fault) -> StepOutcome {
+    /// How often the clean-up looks again for a pool's word.
+    private static let dropPatience = Duration.seconds(120)
+
+    private static func holding(_ tx: Writing, _ context: StepContext) throws(Fault) -> Holding? {
+        try tx.holding(.image, context.operation.subject, in: context.inputs(Import.self).pool)
+    }
+
+    private static func failed(
+        _ tx: Writing, _ image: Image, _ holding: Holding, _ reason: String, _ now: Instant
+    ) throws(Fault) -> StepOutcome {
         try tx.update(image.id, state: .failed, digest: nil, size: .zero, fault: reason)
         tx.tell(.image, image.id.stored, at: now, source: "cloud", "failed: \(reason)")
-        return .failed(reason)
+        try tx.want(.absent, granted: true, of: holding)
+        return .go(to: "drop")
     }
 
     /// Makes sure that a pool holds, or is asked for, a copy of an image.
     public func addCopy(
         _ tx: Writing, of image: Image, in pool: ID<Pool>, zone: ID<Zone>, now: Instant, dice: inout Dice
     ) throws(Fault) {
-        guard try tx.holding(.image, image.id.stored, in: pool) == nil else { return }
+        if let copy = try tx.holding(.image, image.id.stored, in: pool) {
+            // A copy that failed once is made anew by who needs it next.
+            if copy.observed == .failed { try tx.grantAnew(copy) }
+            return
+        }
         tx.add(
             Holding(
                 id: dice.id(), kind: .image, thing: image.id.stored, account: image.account, zone: zone, host: nil, pool: pool,

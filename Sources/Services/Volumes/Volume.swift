@@ -67,7 +67,8 @@ public struct VolumesService: Sendable {
     }
 
     /// Makes a disk of a machine: the volume, its place in the pool, and the attachment. The
-    /// pool's bytes were claimed before, in this transaction.
+    /// pool's bytes were claimed before, in this transaction. The pool is told of it once what it is
+    /// made from is there: see `grant`.
     public func addDisk(_ tx: Writing, _ request: DiskRequest, to instance: Instance, now: Instant, dice: inout Dice) -> Volume {
         let volume = Volume(
             id: dice.id(), account: instance.account, zone: instance.zone, pool: request.pool, type: request.type,
@@ -81,19 +82,30 @@ public struct VolumesService: Sendable {
         tx.add(
             Holding(
                 id: dice.id(), kind: .disk, thing: volume.id.stored, account: instance.account, zone: instance.zone, host: nil,
-                pool: request.pool, epoch: 1, wanted: .present, granted: true, observed: .unknown, fault: nil, startsDone: 0,
+                pool: request.pool, epoch: 1, wanted: .present, granted: false, observed: .unknown, fault: nil, startsDone: 0,
                 rebootsDone: 0, processors: 0, memory: .zero, bytes: request.size, created: now))
         return volume
     }
 
-    /// Asks the pool to drop a disk; its bytes come back when it has.
+    /// Lets a pool make a disk whose image it has by now.
     ///
     /// - Returns: The holding to wait for; nil when the disk is nowhere.
-    public func drop(_ tx: Writing, _ volume: ID<Volume>) throws(Fault) -> Holding? {
+    public func grant(_ tx: Writing, _ volume: ID<Volume>, in pool: ID<Pool>) throws(Fault) -> Holding? {
+        guard let holding = try tx.holding(.disk, volume.stored, in: pool) else { return nil }
+        if !holding.granted { try tx.want(.present, granted: true, of: holding) }
+        return holding
+    }
+
+    /// Asks the pool to drop a disk; its bytes come back when it has, or at once where no pool was
+    /// ever told of it.
+    public func drop(_ tx: Writing, _ volume: ID<Volume>) throws(Fault) {
         try tx.run(
             "UPDATE volume SET desired = 'absent', revision = revision + 1 WHERE id = $1 AND desired <> 'absent'", [volume.value])
-        guard let holding = try tx.holding(.disk, volume.stored) else { return nil }
+        guard let holding = try tx.holding(.disk, volume.stored) else { return }
+        guard holding.granted else {
+            try tx.release(holding)
+            return try tx.forget(volume)
+        }
         if holding.wanted != .absent { try tx.want(.absent, granted: true, of: holding) }
-        return holding
     }
 }
