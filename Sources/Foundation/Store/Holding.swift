@@ -107,9 +107,7 @@ extension Writing {
 
     private func giveBack(_ row: Holding) throws(Fault) {
         if let host = row.host, row.processors > 0 || row.memory > .zero {
-            try run(
-                "UPDATE host SET processors_free = processors_free + $2, memory_free = memory_free + $3 WHERE id = $1",
-                [host.value, row.processors.value, row.memory.value])
+            try unclaim(host: host, processors: row.processors, memory: row.memory)
         }
         if let pool = row.pool, row.bytes > .zero {
             try run("UPDATE pool SET bytes_free = bytes_free + $2 WHERE id = $1", [pool.value, row.bytes.value])

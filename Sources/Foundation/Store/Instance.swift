@@ -36,6 +36,14 @@ extension Instance {
         make: Instance.init)
 }
 
+extension Instance {
+    /// Writes all columns of a row that still has the revision of the last argument.
+    fileprivate static let replacement: String = {
+        let columns = table.columns.dropFirst().enumerated().map { "\($0.element) = $\($0.offset + 2)" }
+        return "UPDATE instance SET \(columns.joined(separator: ", ")) WHERE id = $1 AND revision = $\(columns.count + 2)"
+    }()
+}
+
 /// Which machines a list holds. What an index decides is decided here; the rest is the caller's.
 public struct InstanceSelection: Sendable, Hashable {
     public var account: ID<Account>
@@ -60,7 +68,9 @@ public struct InstanceSelection: Sendable, Hashable {
         return (text, arguments)
     }
 
-    fileprivate var hasTag: Bool { tagKey != nil }
+    public var hasTag: Bool { tagKey != nil }
+    /// Whether it holds all of the account's machines.
+    public var isAll: Bool { tagKey == nil && router == nil }
 
     fileprivate func tagCondition(_ arguments: inout [Value]) -> String {
         guard let tagKey else { return "" }
@@ -118,48 +128,77 @@ public struct InstanceParts: Sendable {
 }
 
 extension Reading {
-    /// The parts of some machines of one account. Few are read one by one; a page is read as the
-    /// range of ids that it spans, a statement for each part.
-    public func parts(of instances: [Instance]) throws(Fault) -> InstanceParts {
+    /// The parts of some machines.
+    ///
+    /// - Parameter isPage: Whether they are all that one account has from the first id to the last,
+    ///   in order. A page is read as that range, a statement for each part; others by their ids, some
+    ///   at a time.
+    public func parts(of instances: [Instance], isPage: Bool = false) throws(Fault) -> InstanceParts {
         var parts = InstanceParts()
         guard let first = instances.first, let last = instances.last else { return parts }
-        let isRange = instances.count > 16 && instances.allSatisfy { $0.account == first.account }
-        let spans: [(condition: String, arguments: [Value])] =
-            isRange
-            ? [("i.account = $1 AND i.id >= $2 AND i.id <= $3", [first.account.value, first.id.value, last.id.value])]
-            : instances.map { ("i.id = $1", [$0.id.value]) }
-        for (condition, arguments) in spans {
-            for tag in try rows(
-                "SELECT \(Tag.list(of: "x")) FROM instance i JOIN tag x ON x.kind = 'instance' AND x.thing = i.id WHERE \(condition) ORDER BY x.thing, x.key",
-                arguments, Tag.init)
-            { parts.tags[ID(stored: tag.thing), default: []].append(tag) }
-            for port in try rows(
-                "SELECT \(Port.table.list(of: "x")) FROM instance i JOIN port x ON x.instance = i.id WHERE \(condition) ORDER BY x.instance, x.device_index",
-                arguments, Port.table.decode)
-            { if let instance = port.instance { parts.ports[instance, default: []].append(port) } }
-            for (port, group, name) in try rows(
-                """
-                SELECT x.port, x.security_group, g.name FROM instance i JOIN port p ON p.instance = i.id
-                JOIN port_group x ON x.port = p.id JOIN security_group g ON g.id = x.security_group
-                WHERE \(condition) ORDER BY x.port, x.place
-                """, arguments,
-                { row throws(Fault) in (try row.take(ID<Port>.self), try row.take(ID<Group>.self), try row.take(String.self)) })
-            { parts.groups[port, default: []].append((group, name)) }
-            for address in try rows(
-                "SELECT \(Address.table.list(of: "x")) FROM instance i JOIN port p ON p.instance = i.id JOIN address x ON x.port = p.id WHERE \(condition)",
-                arguments, Address.table.decode)
-            { if let port = address.port { parts.addresses[port] = address } }
-            for attachment in try rows(
-                "SELECT \(Attachment.table.list(of: "x")) FROM instance i JOIN attachment x ON x.instance = i.id WHERE \(condition) ORDER BY x.instance, x.device",
-                arguments, Attachment.table.decode)
-            { parts.attachments[attachment.instance, default: []].append(attachment) }
-            for holding in try rows(
-                "SELECT \(Holding.table.list(of: "x")) FROM instance i JOIN holding x ON x.thing_kind = 'machine' AND x.thing = i.id WHERE \(condition)",
-                arguments, Holding.table.decode)
-            { parts.holdings[ID(stored: holding.thing)] = holding }
+        if isPage, instances.count > InstanceParts.gatheredMax {
+            try gather(
+                &parts, " WHERE i.account = $1 AND i.id >= $2 AND i.id <= $3", [first.account.value, first.id.value, last.id.value])
+            return parts
+        }
+        for start in stride(from: 0, to: instances.count, by: InstanceParts.gatheredMax) {
+            var ids = instances[start..<min(start + InstanceParts.gatheredMax, instances.count)].map(\.id.value)
+            // Two widths make two texts of each statement, which the engines keep prepared.
+            let width = ids.count == 1 ? 1 : InstanceParts.gatheredMax
+            while ids.count < width { ids.append(last.id.value) }
+            try gather(&parts, width == 1 ? InstanceParts.one : InstanceParts.some, Array(ids))
         }
         return parts
     }
+
+    private func gather(_ parts: inout InstanceParts, _ condition: String, _ arguments: [Value]) throws(Fault) {
+        for tag in try rows(InstanceParts.tagQuery + condition + " ORDER BY x.thing, x.key", arguments, Tag.init) {
+            parts.tags[ID(stored: tag.thing), default: []].append(tag)
+        }
+        for port in try rows(
+            InstanceParts.portQuery + condition + " ORDER BY x.instance, x.device_index", arguments, Port.table.decode)
+        { if let instance = port.instance { parts.ports[instance, default: []].append(port) } }
+        for (port, group, name) in try rows(
+            InstanceParts.groupQuery + condition + " ORDER BY x.port, x.place", arguments,
+            { row throws(Fault) in (try row.take(ID<Port>.self), try row.take(ID<Group>.self), try row.take(String.self)) })
+        { parts.groups[port, default: []].append((group, name)) }
+        for address in try rows(InstanceParts.addressQuery + condition, arguments, Address.table.decode) {
+            if let port = address.port { parts.addresses[port] = address }
+        }
+        for attachment in try rows(
+            InstanceParts.attachmentQuery + condition + " ORDER BY x.instance, x.device", arguments, Attachment.table.decode)
+        { parts.attachments[attachment.instance, default: []].append(attachment) }
+        for holding in try rows(InstanceParts.holdingQuery + condition, arguments, Holding.table.decode) {
+            parts.holdings[ID(stored: holding.thing)] = holding
+        }
+    }
+}
+
+extension InstanceParts {
+    /// How many machines' parts are read at a time by id.
+    static let gatheredMax = 32
+
+    fileprivate static let one = " WHERE i.id = $1"
+    fileprivate static let some = " WHERE i.id IN (\((1...gatheredMax).map { "$\($0)" }.joined(separator: ", ")))"
+
+    fileprivate static let tagQuery =
+        "SELECT \(Tag.list(of: "x")) FROM instance i JOIN tag x ON x.kind = 'instance' AND x.thing = i.id"
+    fileprivate static let portQuery =
+        "SELECT \(Port.table.list(of: "x")) FROM instance i JOIN port x ON x.instance = i.id"
+    fileprivate static let groupQuery = """
+        SELECT x.port, x.security_group, g.name FROM instance i JOIN port p ON p.instance = i.id
+        JOIN port_group x ON x.port = p.id JOIN security_group g ON g.id = x.security_group
+        """
+    fileprivate static let addressQuery = """
+        SELECT \(Address.table.list(of: "x")) FROM instance i JOIN port p ON p.instance = i.id
+        JOIN address x ON x.port = p.id
+        """
+    fileprivate static let attachmentQuery =
+        "SELECT \(Attachment.table.list(of: "x")) FROM instance i JOIN attachment x ON x.instance = i.id"
+    fileprivate static let holdingQuery = """
+        SELECT \(Holding.table.list(of: "x")) FROM instance i
+        JOIN holding x ON x.thing_kind = 'machine' AND x.thing = i.id
+        """
 }
 
 extension Writing {
@@ -167,12 +206,9 @@ extension Writing {
     ///
     /// - Throws: `.conflict` when somebody else changed it in between.
     public func update(_ instance: Instance) throws(Fault) {
-        let set = Instance.table.columns.dropFirst().enumerated().map { "\($0.element) = $\($0.offset + 2)" }.joined(
-            separator: ", ")
         var changedRow = instance
         changedRow.revision += 1
-        let arguments = Instance.table.values(changedRow) + [instance.revision.value]
-        guard try run("UPDATE instance SET \(set) WHERE id = $1 AND revision = $\(arguments.count)", arguments) == 1 else {
+        guard try run(Instance.replacement, Instance.table.values(changedRow) + [instance.revision.value]) == 1 else {
             throw Fault(.conflict, "The instance was changed by another call.", kind: .instance)
         }
         changed("instance", instance.id.stored)

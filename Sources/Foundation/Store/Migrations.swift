@@ -130,6 +130,8 @@ extension Migration {
                 mtu {int} NOT NULL, created {int} NOT NULL, revision {int} NOT NULL
             ) {strict}
             """,
+            "CREATE INDEX network_by_router ON network (router)",
+            "CREATE INDEX network_by_account ON network (account, id)",
             """
             CREATE TABLE subnet (
                 id {int} PRIMARY KEY, account {int} NOT NULL REFERENCES account (id),
@@ -140,6 +142,7 @@ extension Migration {
             """,
             "CREATE INDEX subnet_by_account ON subnet (account, id)",
             "CREATE INDEX subnet_by_router ON subnet (router)",
+            "CREATE UNIQUE INDEX subnet_default ON subnet (router, zone) WHERE is_default",
             """
             CREATE TABLE port (
                 id {int} PRIMARY KEY, account {int} NOT NULL REFERENCES account (id),

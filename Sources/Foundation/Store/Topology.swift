@@ -76,6 +76,13 @@ extension Writing {
             """, [host.value, processors.value, memory.value]) == 1
     }
 
+    /// Gives back what `claim` took in this transaction, before anything hangs on it.
+    public func unclaim(host: ID<Host>, processors: Int64, memory: ByteCount) throws(Fault) {
+        try run(
+            "UPDATE host SET processors_free = processors_free + $2, memory_free = memory_free + $3 WHERE id = $1",
+            [host.value, processors.value, memory.value])
+    }
+
     /// Takes bytes from a pool, if it has them.
     public func claim(pool: ID<Pool>, bytes: ByteCount) throws(Fault) -> Bool {
         try run("UPDATE pool SET bytes_free = bytes_free - $2 WHERE id = $1 AND bytes_free >= $2", [pool.value, bytes.value]) == 1

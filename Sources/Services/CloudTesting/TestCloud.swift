@@ -218,6 +218,11 @@ public final class TestCloud: Sendable {
         }
     }
 
+    /// How many rows a table has.
+    public func count(_ table: String) async throws -> Int {
+        try await engine.read { tx throws(Fault) in try tx.count("SELECT count(*) FROM \(table)") }
+    }
+
     /// The machine's row as it is now.
     public func instance(_ id: ID<Instance>) async throws -> Instance? {
         try await engine.read { tx throws(Fault) in try tx.find(Instance.table, id) }

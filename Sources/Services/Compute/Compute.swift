@@ -80,7 +80,7 @@ extension ComputeService {
     ) async throws(Fault) -> [InstanceView] {
         try await engine.read { tx throws(Fault) in
             try call.permitList(action)
-            return try views(tx, of: tx.instances(selection, after: after, limit: limit), by: call)
+            return try views(tx, of: tx.instances(selection, after: after, limit: limit), isPage: selection.isAll, by: call)
         }
     }
 
@@ -90,13 +90,15 @@ extension ComputeService {
     public func instances(
         _ ids: [ID<Instance>], for action: Action<Instance> = .describe, by call: Call
     ) async throws(Fault) -> [InstanceView] {
-        try await engine.readNow { tx throws(Fault) in
-            return try views(tx, of: tx.find(ids, for: action, by: call).sorted { $0.id < $1.id }, by: call)
+        let look: @Sendable (Reading) throws(Fault) -> [InstanceView] = { tx throws(Fault) in
+            try views(tx, of: tx.find(ids, for: action, by: call).sorted { $0.id < $1.id }, by: call)
         }
+        // Many would hold up the caller's executor.
+        return ids.count <= 8 ? try await engine.readNow(look) : try await engine.read(look)
     }
 
-    func views(_ tx: Reading, of instances: [Instance], by call: Call) throws(Fault) -> [InstanceView] {
-        let parts = try tx.parts(of: instances)
+    func views(_ tx: Reading, of instances: [Instance], isPage: Bool = false, by call: Call) throws(Fault) -> [InstanceView] {
+        let parts = try tx.parts(of: instances, isPage: isPage)
         let zones = Dictionary(try tx.zones().map { ($0.id, $0) }) { first, _ in first }
         var numbers: [ID<Account>: String] = [:]
         return try instances.map { instance throws(Fault) in

@@ -94,14 +94,14 @@ extension ComputeService {
         return try await engine.write(contending: call.contending) { tx throws(Fault) in
             var dice = call.dice
             if let before = try repeated(tx, request, call) { return try views(tx, of: before, by: call) }
-            let plan = try plan(tx, request, call)
+            var plan = try plan(tx, request, call)
             try call.endIfDryRun()
             var made: [Instance] = []
             for (index, id) in ids.enumerated() {
                 do throws(Fault) {
                     made.append(
                         try tx.savepoint { () throws(Fault) in
-                            try launchOne(tx, request, plan, id, index, seals[index], reservation, call, &dice)
+                            try launchOne(tx, request, &plan, id, index, seals[index], reservation, call, &dice)
                         })
                 } catch {
                     let isShortage = [Fault.Code.noCapacity, .noAddress, .limitExceeded].contains(error.code)
@@ -205,12 +205,12 @@ extension ComputeService {
     }
 
     private func launchOne(
-        _ tx: Writing, _ request: LaunchRequest, _ plan: LaunchPlan, _ id: ID<Instance>, _ index: Int, _ sealed: [UInt8]?,
+        _ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ id: ID<Instance>, _ index: Int, _ sealed: [UInt8]?,
         _ reservation: ID<Reservation>, _ call: Call, _ dice: inout Dice
     ) throws(Fault) -> Instance {
         try tx.charge("instances", 1, to: plan.account)
         try tx.charge("processors", request.type.processors, to: plan.account)
-        let host = try place(tx, request, plan, &dice)
+        let host = try place(tx, request, &plan, &dice)
         let instance = Instance(
             id: id, account: plan.account, zone: plan.subnet.zone, reservation: reservation, launchIndex: Int64(index),
             desired: .running, power: .unknown, task: .launching, fault: nil, type: request.type.name,
@@ -253,21 +253,26 @@ extension ComputeService {
         return instance
     }
 
-    /// Claims a host and the bytes of its pool, trying hosts in the order of placement.
-    private func place(_ tx: Writing, _ request: LaunchRequest, _ plan: LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host {
+    /// Claims a host and the bytes of its pool, trying hosts in the order of placement. The plan's
+    /// hosts are kept as the claims leave them.
+    private func place(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
+    {
         let need = Need(processors: request.type.processors, memory: request.type.memory)
-        let placement = Placement.choose(need, among: try tx.hosts(in: plan.subnet.zone), dice: &dice)
+        let placement = Placement.choose(need, among: plan.hosts, dice: &dice)
         var refusals = placement.refusals
         for id in placement.candidates {
-            guard let host = plan.hosts.first(where: { $0.id == id }) else { continue }
+            guard let place = plan.hosts.firstIndex(where: { $0.id == id }) else { continue }
+            let host = plan.hosts[place]
             guard try tx.claim(host: id, processors: need.processors, memory: need.memory) else {
                 refusals[host.name] = "another launch was faster"
                 continue
             }
-            if try tx.claim(pool: host.pool, bytes: plan.rootSize) { return host }
-            try tx.run(
-                "UPDATE host SET processors_free = processors_free + $2, memory_free = memory_free + $3 WHERE id = $1",
-                [id.value, need.processors.value, need.memory.value])
+            if try tx.claim(pool: host.pool, bytes: plan.rootSize) {
+                plan.hosts[place].processorsFree -= need.processors
+                plan.hosts[place].memoryFree = host.memoryFree - need.memory
+                return host
+            }
+            try tx.unclaim(host: id, processors: need.processors, memory: need.memory)
             refusals[host.name] = "its pool has not \(plan.rootSize) left"
         }
         throw Fault(

@@ -82,16 +82,35 @@ public struct NetworksService: Sendable {
         let network = Network(
             id: dice.id(), account: account, router: router.id, domain: domain, mtu: mtu, created: now, revision: 1)
         tx.insert(network, into: Network.table)
-        for (place, zone) in try tx.zones().prefix(16).enumerated() {
-            guard let base = prefix.first.advanced(by: Int64(place) << 12),
-                let range = IPv4Prefix(containing: base, length: 20)
-            else { continue }
-            tx.insert(
-                Subnet(
-                    id: dice.id(), account: account, network: network.id, router: router.id, zone: zone.id, prefix: range,
-                    isDefault: true, mapPublicAddress: true, created: now, revision: 1), into: Subnet.table)
-        }
+        try addSubnets(tx, to: router, in: tx.zones(), now: now, dice: &dice)
         try addDefaultGroup(tx, of: router, now: now, dice: &dice)
+    }
+
+    /// Gives the default networks of all accounts a subnet in a zone that came after them.
+    public func addDefaults(_ tx: Writing, in zone: Zone, now: Instant, dice: inout Dice) throws(Fault) {
+        for router in try tx.all(Router.table, where: "is_default ORDER BY id") {
+            try addSubnets(tx, to: router, in: [zone], now: now, dice: &dice)
+        }
+    }
+
+    /// A default subnet in each zone that the default network has none in: the next free sixteenth of its range.
+    private func addSubnets(
+        _ tx: Writing, to router: Router, in zones: [Zone], now: Instant, dice: inout Dice
+    ) throws(Fault) {
+        guard let network = try tx.all(Network.table, where: "router = $1 ORDER BY created, id LIMIT 1", [router.id.value]).first
+        else { return }
+        var subnets = try tx.subnets(in: router.id)
+        for zone in zones where !subnets.contains(where: { $0.zone == zone.id && $0.isDefault }) {
+            let ranges = (0..<Int64(16)).compactMap { place in
+                router.prefix.first.advanced(by: place << 12).flatMap { IPv4Prefix(containing: $0, length: 20) }
+            }
+            guard let range = ranges.first(where: { range in !subnets.contains { $0.prefix.overlaps(range) } }) else { return }
+            let subnet = Subnet(
+                id: dice.id(), account: router.account, network: network.id, router: router.id, zone: zone.id, prefix: range,
+                isDefault: true, mapPublicAddress: true, created: now, revision: 1)
+            tx.insert(subnet, into: Subnet.table)
+            subnets.append(subnet)
+        }
     }
 
     /// A routing domain with a VNI that no other has.
