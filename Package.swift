@@ -58,11 +58,9 @@ let house: [Part] = [
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
-        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
-        testUses: ["DatabaseTesting"]),
+        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"]),
     Part(
-        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
-        tested: true, testUses: ["DatabaseTesting"]),
+        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"]),
     Part(
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
         products: ["Crypto", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf", "SwiftProtobuf"], tested: true),
@@ -87,7 +85,7 @@ let house: [Part] = [
     Part(
         name: "Cluster", folder: "Controllers/Cluster",
         uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
-        products: ["Logging"], tested: true),
+        products: ["Logging"]),
 
     Part(
         name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux"], products: ["Logging"],
@@ -95,8 +93,7 @@ let house: [Part] = [
 
     // Services.
     Part(
-        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true,
-        testUses: ["CloudTesting"]),
+        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"]),
     Part(name: "Images", folder: "Services/Images", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Volumes", folder: "Services/Volumes", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Networks", folder: "Services/Networks", uses: ["Model", "Authority", "Store", "Operations"]),
