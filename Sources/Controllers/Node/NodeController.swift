@@ -31,6 +31,7 @@ public struct NodeController: Sendable {
     static let runningMax = 16
     /// How long a booting host waits for its document before it obeys the kept one.
     static let documentPatience = Duration.seconds(15)
+    static let heartbeat = Duration.seconds(5)
     /// How often everything is looked at although nothing was heard.
     static let round = Duration.seconds(30)
 
@@ -84,6 +85,12 @@ public struct NodeController: Sendable {
             group.addTask { for await happening in happenings { await notice(happening, wake) } }
             group.addTask { try await converse(wake) }
             group.addTask { try await sendReports() }
+            group.addTask {
+                while true {
+                    try await Task.sleep(for: NodeController.heartbeat)
+                    reporter.beat()
+                }
+            }
             group.addTask {
                 try await Task.sleep(for: NodeController.documentPatience)
                 wake(await state.obeyKept())

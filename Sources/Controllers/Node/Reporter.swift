@@ -56,6 +56,14 @@ final class Reporter: Sendable {
 
     func detach() { state.withLock { $0.outgoing = nil } }
 
+    /// Says that the host is there although nothing changed.
+    func beat() {
+        state.withLock { state in
+            guard let outgoing = state.outgoing else { return }
+            outgoing.yield(FromOwner.with { $0.reports = .init() })
+        }
+    }
+
     /// Sends what is unsent, in batches of a few hundred.
     func flush() {
         state.withLock { state in
