@@ -58,6 +58,15 @@ public final class SimulatedPool: DiskDriver {
         try await trouble(call)
     }
 
+    /// The copy of an image, which is there now if the pool holds every image.
+    private func copy(of digest: ImageDigest, _ kind: ImageKind, in state: inout State) -> ImageCopy? {
+        let name = ImageName(digest: digest, kind: kind)
+        if state.images[name] == nil, holdsEveryImage {
+            state.images[name] = ImageCopy(digest: digest, kind: kind, virtualSize: .gibibytes(1), actualSize: .mebibytes(64))
+        }
+        return state.images[name]
+    }
+
     /// `Mutex.withLock` with the fault's type kept.
     private func change<Result: Sendable>(_ body: (inout State) throws(Fault) -> Result) throws(Fault) -> Result {
         let outcome = state.withLock { state -> Swift.Result<Result, Fault> in
@@ -133,7 +142,7 @@ public final class SimulatedPool: DiskDriver {
                 return
             }
             if case .image(let digest) = disk.source {
-                let image = state.images[ImageName(digest: digest, kind: .disk)]
+                let image = copy(of: digest, .disk, in: &state)
                 try PoolRefusals.check(disk, liesOn: image?.virtualSize)
                 state.imagesInUse[digest, default: 0] += 1
             }
@@ -180,10 +189,7 @@ public final class SimulatedPool: DiskDriver {
     public func path(of digest: ImageDigest, kind: ImageKind) async throws(Fault) -> String {
         try await ask(.path)
         try change { state throws(Fault) in
-            let name = ImageName(digest: digest, kind: kind)
-            guard state.images[name] == nil else { return }
-            guard holdsEveryImage else { throw PoolRefusals.noImage(digest) }
-            state.images[name] = ImageCopy(digest: digest, kind: kind, virtualSize: .gibibytes(1), actualSize: .mebibytes(64))
+            guard copy(of: digest, kind, in: &state) != nil else { throw PoolRefusals.noImage(digest) }
         }
         return PoolLayout(folder: "/simulated").image(digest, kind)
     }

@@ -6,6 +6,10 @@ import Model
 import Platform
 import Supervisor
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 struct SuperviseRole: AsyncParsableCommand {
     static let name = "supervise"
     static let configuration = CommandConfiguration(
@@ -32,6 +36,7 @@ enum Processes {
     static func specifications(
         _ installation: Installation, _ configuration: Configuration, _ users: SystemUsers, program: String
     ) -> [ChildSpecification] {
+        let files = openFilesMax()
         func process(
             _ name: String, as user: RunAs?, _ limits: ResourceLimits, readyWithin: Duration
         ) -> ChildSpecification {
@@ -40,19 +45,26 @@ enum Processes {
                 runAs: user, limits: limits, log: installation.log(of: name), readiness: .announced, readyWithin: readyWithin)
         }
         // A store may have to be brought up to date before control answers.
-        let control = process("control", as: users.control, ResourceLimits(openFiles: 65536), readyWithin: .seconds(120))
+        let control = process("control", as: users.control, ResourceLimits(openFiles: files), readyWithin: .seconds(120))
         guard !configuration.isSimulated else {
             return [
-                control, process("simulate", as: users.control, ResourceLimits(openFiles: 65536), readyWithin: .seconds(30)),
+                control, process("simulate", as: users.control, ResourceLimits(openFiles: files), readyWithin: .seconds(30)),
             ]
         }
         // The probe of a fresh host may take half a minute under emulation.
         return [
-            control, process("node", as: nil, ResourceLimits(openFiles: 65536), readyWithin: .seconds(90)),
+            control, process("node", as: nil, ResourceLimits(openFiles: files), readyWithin: .seconds(90)),
             process(
-                "edge", as: users.edge, ResourceLimits(openFiles: 65536, memoryBytes: 512 << 20, tasks: 64),
+                "edge", as: users.edge, ResourceLimits(openFiles: files, memoryBytes: 512 << 20, tasks: 64),
                 readyWithin: .seconds(20)),
         ]
+    }
+
+    /// As many as a busy cloud needs, if the host lets root have them.
+    private static func openFilesMax() -> UInt64 {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return min(65536, UInt64(limit.rlim_max))
     }
 
     private static let environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"]
