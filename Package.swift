@@ -115,7 +115,7 @@ let house: [Part] = [
     Part(
         name: "AWS", folder: "Faces/AWS",
         uses: ["AWSProtocol", "EC2Model", "STSModel", "Identity", "Images", "Volumes", "Networks", "Compute", "Platform"],
-        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true, testUses: ["Database", "Store", "Authority"]),
+        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true, testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [

@@ -149,6 +149,7 @@ enum Words {
         case .keyPair: "InvalidKeyPair.NotFound"
         case .address: "InvalidAddress.NotFound"
         case .zone: "InvalidParameterValue"
+        case .instanceType: "InvalidInstanceType"
         default: "InvalidID"
         }
     }

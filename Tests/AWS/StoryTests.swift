@@ -1,0 +1,25 @@
+//  Stories told by boto3 over a real socket, each in a cloud of its own.
+
+import Foundation
+import Model
+import Platform
+import Testing
+
+@testable import AWS
+
+@Suite(.serialized) struct StoryTests {
+    static let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Stories/ec2.py").path
+
+    @Test(arguments: [
+        "instances", "launch", "attributes", "status", "keys", "groups", "rules", "tags", "networks", "types", "images", "regions",
+        "paging", "errors", "policies", "isolation", "signatures", "sts",
+    ])
+    func story(_ name: String) async throws {
+        try await TestCloud.with { cloud in
+            let python = ProcessInfo.processInfo.environment["KARRI_PYTHON"] ?? "python3"
+            let ended = try await Command.attempt(python, [Self.script, name], input: try cloud.facts)
+            #expect(ended.status == 0, "\(name): \(ended.output.suffix(1000))\n\(ended.error.suffix(4000))")
+        }
+    }
+}
