@@ -16,7 +16,6 @@ public struct KarriCommand: AsyncParsableCommand {
             UpCommand.self, StatusCommand.self, TraceCommand.self, LogsCommand.self, ConsoleCommand.self, CredentialsCommand.self,
             AccountCommand.self, ImageCommand.self, HostCommand.self, DownCommand.self, UninstallCommand.self, VersionCommand.self,
             ControlRole.self, NodeRole.self, EdgeRole.self, SimulateRole.self, SuperviseRole.self, ReapRole.self,
-            ReadImageHeaderRole.self,
         ])
 
     public init() {}

@@ -68,7 +68,20 @@ public enum FabricClient {
     ) async throws -> Result {
         let transport = try HTTP2ClientTransport.Posix(
             target: .unixDomainSocket(path: path, authority: "karri"), transportSecurity: .plaintext)
-        return try await withGRPCClient(transport: transport) { client in try await body(client) }
+        let client = GRPCClient(transport: transport)
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask {
+                try await client.runConnections()
+                return nil
+            }
+            group.addTask { try await body(client) }
+            // Cancelled, the connections close at once; a graceful end would wait for the other side.
+            defer { group.cancelAll() }
+            while let ended = try await group.next() {
+                if let result = ended { return result }
+            }
+            throw Fault(.unavailable, "The connection to \(path) ended.")
+        }
     }
 
     /// One session: `outgoing` is sent as it comes, `receive` sees each message in order. Ends
