@@ -9,7 +9,8 @@ import Model
 public enum HeaderReading: Sendable, Hashable {
     case inProcess
     /// Runs `program arguments…` confined, with the file as its standard input; it calls
-    /// `HeaderAnswer.answer()`. `libraries` are further folders of the host that the program needs.
+    /// `HeaderAnswer.answer()`. Besides /usr the program sees only `libraries`, further folders of the
+    /// host that it needs: as /library-0, /library-1 and so on.
     case child(program: String, arguments: [String], libraries: [String])
 }
 
@@ -62,7 +63,8 @@ extension HeaderReading {
         }
         let child = ConfinedChild(
             user: user, root: root,
-            shown: [.init(path: program, inside: "/program")] + libraries.map { .init(path: $0, inside: $0) },
+            shown: [.init(path: program, inside: "/program")]
+                + libraries.enumerated().map { .init(path: $1, inside: "/library-\($0)") },
             limits: .init(processorSeconds: 5, wall: .seconds(10)))
         let outcome = try child.run(["/program"] + arguments, input: descriptor)
         guard outcome.status == 0,

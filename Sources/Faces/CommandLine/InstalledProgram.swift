@@ -40,7 +40,9 @@ enum InstalledProgram {
             try await Command.run("cp", ["--reflink=auto", "--", file, "\(fresh)/\(name)"])
             guard chmod("\(fresh)/\(name)", 0o755) == 0 else { throw Fault(.storage, "could not copy \(file): \(systemError())") }
         }
-        guard rename(fresh, folder) == 0 else { throw Fault(.storage, "could not put \(folder) in place: \(systemError())") }
+        guard symlink("karri", "\(fresh)/\(HeaderReader.name)") == 0, rename(fresh, folder) == 0 else {
+            throw Fault(.storage, "could not put \(folder) in place: \(systemError())")
+        }
         return installed
     }
 
@@ -51,12 +53,6 @@ enum InstalledProgram {
             let path = "\(installation.state)/\(name)"
             if path != kept { try await Command.run("rm", ["-rf", "--one-file-system", "--", path]) }
         }
-    }
-
-    /// The folders that a process in a private root needs to run the program.
-    static func folders(for program: String) -> [String] {
-        let libraries = foreignLibraries(text(of: "/proc/self/maps")).map { folder(of: $0) }
-        return Array(Set([folder(of: program)] + libraries)).sorted()
     }
 
     /// The mapped libraries that no folder of the system holds (proc(5), maps).

@@ -13,6 +13,8 @@
 
 int karri_enter_network_namespace(int fd) { return setns(fd, CLONE_NEWNET); }
 
+const char *karri_program_name(void) { return program_invocation_name; }
+
 int karri_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 ssize_t karri_send_descriptors(int socket, const void *bytes, size_t count, const int *fds, size_t fd_count) {

@@ -181,7 +181,8 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
         } catch {
             log.info("the operator was refused", metadata: ["fault": "\(error)"])
             throw RPCError(
-                code: .failedPrecondition, message: error.message, metadata: [AdministrationClient.faultKey: .string(error.code.rawValue)])
+                code: .failedPrecondition, message: error.message,
+                metadata: [AdministrationClient.faultKey: .string(error.code.rawValue)])
         }
     }
 }

@@ -100,11 +100,10 @@ struct NodeProcess: Sendable {
 
     private func pool(_ program: String) -> FilePool {
         var pool = FilePool.Configuration(folder: installation.pool, converterUser: NodeProcess.converterUser)
-        // By the loader, because the program's libraries lie beside it and the child sees it elsewhere.
+        // By the loader, because the child sees the program's folder, libraries and all, elsewhere.
         pool.headers = .child(
-            program: InstalledProgram.loader,
-            arguments: ["--library-path", folder(of: program), program, ReadImageHeaderRole.name],
-            libraries: InstalledProgram.folders(for: program))
+            program: InstalledProgram.loader, arguments: ["--library-path", "/library-0", "/library-0/\(HeaderReader.name)"],
+            libraries: [folder(of: program)])
         return FilePool(pool, log: log)
     }
 

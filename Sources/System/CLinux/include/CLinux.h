@@ -13,6 +13,9 @@
 /// Enters the network namespace behind `fd` (setns(2), CLONE_NEWNET) on the calling thread.
 int karri_enter_network_namespace(int fd);
 
+/// The name under which this process was started, which Swift looks for in /proc.
+const char *karri_program_name(void);
+
 /// Makes the calling process adopt orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER).
 int karri_become_subreaper(void);
 
