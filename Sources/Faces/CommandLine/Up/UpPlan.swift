@@ -53,9 +53,13 @@ enum UpPlan {
     ///
     /// - Throws: `.invalidParameter`; `.wrongState` for what an existing cloud cannot change;
     ///   `.noAddress` where no range is free.
-    static func settle(_ choices: UpChoices, _ before: Configuration?, _ facts: HostFacts) throws(Fault) -> Configuration {
+    ///
+    /// - Parameter reserved: Ranges that no route leads to and that are taken all the same.
+    static func settle(
+        _ choices: UpChoices, _ before: Configuration?, _ facts: HostFacts, reserved: [IPv4Prefix]
+    ) throws(Fault) -> Configuration {
         var configuration: Configuration
-        if let before { configuration = before } else { configuration = Configuration(publicRange: try freeRange(facts)) }
+        if let before { configuration = before } else { configuration = Configuration(publicRange: try freeRange(facts, reserved)) }
         if let region = choices.region {
             guard before == nil || before?.region == region else {
                 throw Fault(
@@ -103,11 +107,11 @@ enum UpPlan {
         }
     }
 
-    private static func freeRange(_ facts: HostFacts) throws(Fault) -> IPv4Prefix {
+    private static func freeRange(_ facts: HostFacts, _ reserved: [IPv4Prefix]) throws(Fault) -> IPv4Prefix {
         let used =
             facts.routes.filter { $0.destination.length > 0 }.map(\.destination) + facts.interfaces.flatMap(\.networks)
             + (facts.resolvers + facts.routes.compactMap(\.gateway)).map(IPv4Prefix.init(host:))
-            + (guestRange.map { [$0] } ?? [])
+            + (guestRange.map { [$0] } ?? []) + reserved
         guard let range = Preflight.freePrefix(length: publicLength, avoiding: used) else {
             throw Fault(.noAddress, "no private range is free on this host: give one with --public-range")
         }
