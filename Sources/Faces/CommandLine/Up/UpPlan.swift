@@ -83,19 +83,26 @@ enum UpPlan {
             configuration.store = store
         }
         configuration.uplink = choices.uplink ?? before?.uplink ?? facts.uplink?.name
-        try settleRange(&configuration, choices, facts)
+        try settleRange(&configuration, choices, isNew: before == nil, facts)
         try configuration.check()
         return configuration
     }
 
     private static func settleRange(
-        _ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts
+        _ configuration: inout Configuration, _ choices: UpChoices, isNew: Bool, _ facts: HostFacts
     ) throws(Fault) {
         if let text = choices.publicRange {
             guard let range = IPv4Prefix(text) else {
                 throw Fault(.invalidParameter, "\(text) is not a range such as 192.168.1.224/27")
             }
-            configuration.publicRange = range
+            if range != configuration.publicRange {
+                let earlier = isNew ? [] : [configuration.publicRange] + configuration.earlierRanges
+                configuration.earlierRanges = earlier.filter { $0 != range }
+                guard !configuration.earlierRanges.contains(where: { $0.overlaps(range) }) else {
+                    throw Fault(.conflictingParameters, "\(range) overlaps a range from which machines may still have addresses")
+                }
+                configuration.publicRange = range
+            }
             let networks = facts.interfaces.first { $0.name == configuration.uplink }?.networks ?? []
             configuration.publicMode = networks.contains { $0.contains(range) } ? .proxyARP : .translated
         }
