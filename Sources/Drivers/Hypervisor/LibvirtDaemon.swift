@@ -140,9 +140,10 @@ public struct LibvirtDaemon: Sendable {
     // MARK: Its start
 
     /// Moves itself into the cgroups that are its own arguments up to `--`, and then lets the rest go
-    /// on its own, in a session without a terminal. `$1` is where its output goes.
+    /// on its own, in a session without a terminal. `$1` is where its output goes. Whatever the umask
+    /// of the starter, guests' users must pass through the folders that libvirt makes.
     private static let launcher = """
-        cd /; output=$1; shift
+        cd /; umask 022; output=$1; shift
         while [ "$1" != -- ]; do { echo $$ > "$1"; } 2>/dev/null; shift; done
         shift
         exec setsid --fork env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C "$@" </dev/null >>"$output" 2>&1

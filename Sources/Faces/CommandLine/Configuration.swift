@@ -19,6 +19,8 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var port = 8773
     /// The addresses of the outside that machines get.
     public var publicRange: IPv4Prefix
+    /// Ranges that were the public one before: machines may still have addresses of them.
+    public var earlierRanges: [IPv4Prefix] = []
     public var publicMode = PublicMode.translated
     /// The link to the outside; nil where there is none.
     public var uplink: String?
@@ -35,7 +37,26 @@ public struct Configuration: Sendable, Hashable, Codable {
 
     public init(publicRange: IPv4Prefix) { self.publicRange = publicRange }
 
+    /// What a file of an earlier release does not name has its default.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(publicRange: try values.decode(IPv4Prefix.self, forKey: .publicRange))
+        region = try values.decodeIfPresent(String.self, forKey: .region) ?? region
+        address = try values.decodeIfPresent(String.self, forKey: .address) ?? address
+        port = try values.decodeIfPresent(Int.self, forKey: .port) ?? port
+        earlierRanges = try values.decodeIfPresent([IPv4Prefix].self, forKey: .earlierRanges) ?? earlierRanges
+        publicMode = try values.decodeIfPresent(PublicMode.self, forKey: .publicMode) ?? publicMode
+        uplink = try values.decodeIfPresent(String.self, forKey: .uplink)
+        guestMTU = try values.decodeIfPresent(Int64.self, forKey: .guestMTU) ?? guestMTU
+        overcommitment = try values.decodeIfPresent(Int64.self, forKey: .overcommitment) ?? overcommitment
+        simulatedHosts = try values.decodeIfPresent(Int.self, forKey: .simulatedHosts) ?? simulatedHosts
+        store = try values.decodeIfPresent(String.self, forKey: .store)
+        profileOwner = try values.decodeIfPresent(String.self, forKey: .profileOwner)
+    }
+
     public var zone: String { region + "a" }
+    /// All ranges that this host answers for.
+    public var ranges: [IPv4Prefix] { [publicRange] + earlierRanges }
     public var endpoint: String { "http://\(address):\(port)" }
     public var isSimulated: Bool { simulatedHosts > 0 }
 

@@ -4,6 +4,10 @@
 import ArgumentParser
 import Model
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// The program.
 public struct KarriCommand: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
@@ -22,7 +26,7 @@ public struct KarriCommand: AsyncParsableCommand {
 
     /// Runs the command that the arguments name, and ends the process when it failed: 1, or 3 where
     /// the cloud does not run; 64 for arguments that make no sense.
-    public static func runAndExit() async {
+    public static func runAndExit() async -> Never {
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -30,6 +34,7 @@ public struct KarriCommand: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            Glibc.exit(0)
         } catch let fault as Fault {
             Output.remark(fault.message)
             if let cause = fault.cause { Output.remark("  \(cause.prefix(2000))") }

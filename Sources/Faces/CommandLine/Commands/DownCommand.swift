@@ -130,9 +130,9 @@ struct Uninstalling: Sendable {
         let hypervisor = LibvirtHypervisor(
             installation: installation, daemon: daemon, accelerator: AcceleratorFinding(accelerator: .tcg, reason: "uninstall"),
             groups: groups, log: log)
+        // Their folders go with the installation's.
         for machine in try await hypervisor.list() {
             do throws(Fault) { try await hypervisor.destroy(machine.name) } catch  where error.code == .notFound {}
-            do throws(Fault) { try await hypervisor.discard(machine.name) } catch  where error.code == .notFound {}
         }
         try await daemon.stop()
     }

@@ -79,7 +79,7 @@ struct NodeProcess: Sendable {
             fabricSocket: installation.fabricSocket, overcommitment: configuration.overcommitment,
             memoryReserve: NodeProcess.reserve(of: memory()),
             host: HostPlan(
-                publicRanges: [configuration.publicRange], uplink: configuration.uplink, publicMode: configuration.publicMode),
+                publicRanges: configuration.ranges, uplink: configuration.uplink, publicMode: configuration.publicMode),
             resolvers: NodeProcess.resolvers(in: text(of: "/etc/resolv.conf")).map { EdgeResolver($0) })
     }
 

@@ -43,7 +43,7 @@ struct SimulateRole: AsyncParsableCommand {
                 let settings = NodeConfiguration(
                     installation: installation, hostName: name(of: number), zone: configuration.zone, region: configuration.region,
                     fabricSocket: installation.fabricSocket, overcommitment: configuration.overcommitment,
-                    memoryReserve: .gibibytes(4), host: HostPlan(publicRanges: [configuration.publicRange]), isDurable: false)
+                    memoryReserve: .gibibytes(4), host: HostPlan(publicRanges: configuration.ranges), isDurable: false)
                 var quiet = log
                 quiet[metadataKey: "host"] = "\(settings.hostName)"
                 let node = NodeController(

@@ -58,7 +58,7 @@ struct UpCommand: AsyncParsableCommand {
         Output.remark("looks at this host")
         var wishes = UpPlan.wishes(installation, simulated: choices.simulate ?? before?.simulatedHosts ?? 0)
         let facts = await Preflight.gather(installation, wishes)
-        let configuration = try UpPlan.settle(choices, before, facts)
+        let configuration = try UpPlan.settle(choices, before, facts, reserved: try await Up.reservedRanges())
         UpPlan.complete(&wishes, with: configuration)
         let findings = Preflight.judge(facts, wishes)
         for line in UpPlan.shown(findings, isFirst: before == nil) { Output.remark(line) }

@@ -53,9 +53,13 @@ enum UpPlan {
     ///
     /// - Throws: `.invalidParameter`; `.wrongState` for what an existing cloud cannot change;
     ///   `.noAddress` where no range is free.
-    static func settle(_ choices: UpChoices, _ before: Configuration?, _ facts: HostFacts) throws(Fault) -> Configuration {
+    ///
+    /// - Parameter reserved: Ranges that no route leads to and that are taken all the same.
+    static func settle(
+        _ choices: UpChoices, _ before: Configuration?, _ facts: HostFacts, reserved: [IPv4Prefix]
+    ) throws(Fault) -> Configuration {
         var configuration: Configuration
-        if let before { configuration = before } else { configuration = Configuration(publicRange: try freeRange(facts)) }
+        if let before { configuration = before } else { configuration = Configuration(publicRange: try freeRange(facts, reserved)) }
         if let region = choices.region {
             guard before == nil || before?.region == region else {
                 throw Fault(
@@ -79,19 +83,26 @@ enum UpPlan {
             configuration.store = store
         }
         configuration.uplink = choices.uplink ?? before?.uplink ?? facts.uplink?.name
-        try settleRange(&configuration, choices, facts)
+        try settleRange(&configuration, choices, isNew: before == nil, facts)
         try configuration.check()
         return configuration
     }
 
     private static func settleRange(
-        _ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts
+        _ configuration: inout Configuration, _ choices: UpChoices, isNew: Bool, _ facts: HostFacts
     ) throws(Fault) {
         if let text = choices.publicRange {
             guard let range = IPv4Prefix(text) else {
                 throw Fault(.invalidParameter, "\(text) is not a range such as 192.168.1.224/27")
             }
-            configuration.publicRange = range
+            if range != configuration.publicRange {
+                let earlier = isNew ? [] : [configuration.publicRange] + configuration.earlierRanges
+                configuration.earlierRanges = earlier.filter { $0 != range }
+                guard !configuration.earlierRanges.contains(where: { $0.overlaps(range) }) else {
+                    throw Fault(.conflictingParameters, "\(range) overlaps a range from which machines may still have addresses")
+                }
+                configuration.publicRange = range
+            }
             let networks = facts.interfaces.first { $0.name == configuration.uplink }?.networks ?? []
             configuration.publicMode = networks.contains { $0.contains(range) } ? .proxyARP : .translated
         }
@@ -103,11 +114,11 @@ enum UpPlan {
         }
     }
 
-    private static func freeRange(_ facts: HostFacts) throws(Fault) -> IPv4Prefix {
+    private static func freeRange(_ facts: HostFacts, _ reserved: [IPv4Prefix]) throws(Fault) -> IPv4Prefix {
         let used =
             facts.routes.filter { $0.destination.length > 0 }.map(\.destination) + facts.interfaces.flatMap(\.networks)
             + (facts.resolvers + facts.routes.compactMap(\.gateway)).map(IPv4Prefix.init(host:))
-            + (guestRange.map { [$0] } ?? [])
+            + (guestRange.map { [$0] } ?? []) + reserved
         guard let range = Preflight.freePrefix(length: publicLength, avoiding: used) else {
             throw Fault(.noAddress, "no private range is free on this host: give one with --public-range")
         }

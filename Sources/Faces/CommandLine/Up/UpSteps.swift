@@ -16,6 +16,20 @@ enum Up {
     /// How long the first host may take to join.
     static let hostPatience = Duration.seconds(120)
 
+    /// The ranges of other clouds on this host: what nobody holds of them leads nowhere.
+    static func reservedRanges() async throws(Fault) -> [IPv4Prefix] {
+        let listing = try await Command.attempt("ip", ["-4", "route", "show", "table", "all", "type", "blackhole"])
+        return reservedRanges(in: listing.output)
+    }
+
+    /// From `ip route`'s lines, `blackhole RANGE table NUMBER`.
+    static func reservedRanges(in listing: String) -> [IPv4Prefix] {
+        listing.split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ")
+            return words.count > 1 && words[0] == "blackhole" ? IPv4Prefix(words[1], lenient: true) : nil
+        }
+    }
+
     /// Makes the master key unless there is one. Control's group reads it; nobody else does.
     static func makeMasterKey(_ installation: Installation, chance: Chance) throws(Fault) {
         guard !exists(installation.masterKey) else { return }
