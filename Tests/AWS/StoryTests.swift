@@ -13,13 +13,23 @@ import Testing
 
     @Test(arguments: [
         "instances", "launch", "attributes", "status", "keys", "groups", "rules", "tags", "networks", "types", "images", "regions",
-        "paging", "errors", "policies", "isolation", "signatures", "sts",
+        "paging", "errors", "policies", "isolation", "signatures", "sts", "refusals",
     ])
     func story(_ name: String) async throws {
-        try await TestCloud.with { cloud in
-            let python = ProcessInfo.processInfo.environment["KARRI_PYTHON"] ?? "python3"
-            let ended = try await Command.attempt(python, [Self.script, name], input: try cloud.facts)
-            #expect(ended.status == 0, "\(name): \(ended.output.suffix(1000))\n\(ended.error.suffix(4000))")
+        try await TestCloud.with { cloud in try await Self.tell(name, cloud) }
+    }
+
+    @Test func throttle() async throws {
+        let slow: (inout AWSFaceConfiguration) -> Void = { configuration in
+            configuration.callsPerSecond = 0.001
+            configuration.callsBurst = 5
         }
+        try await TestCloud.with(configure: slow) { cloud in try await Self.tell("throttle", cloud) }
+    }
+
+    private static func tell(_ name: String, _ cloud: TestCloud) async throws {
+        let python = ProcessInfo.processInfo.environment["KARRI_PYTHON"] ?? "python3"
+        let ended = try await Command.attempt(python, ["-B", script, name], input: try cloud.facts)
+        #expect(ended.status == 0, "\(name): \(ended.output.suffix(1000))\n\(ended.error.suffix(4000))")
     }
 }

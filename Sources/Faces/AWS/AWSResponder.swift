@@ -52,7 +52,7 @@ struct AWSResponder: HTTPResponder {
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         var exchange = Exchange(request, context, requestID: requestID(), now: chance.now())
-        do throws(Refused) {
+        do throws(Fault) {
             let body = try await answer(request, &exchange)
             logger.debug("call", metadata: exchange.metadata)
             return response(.ok, body, exchange.requestID)
@@ -62,43 +62,43 @@ struct AWSResponder: HTTPResponder {
     }
 
     /// The body of the answer of a call that succeeds.
-    private func answer(_ request: Request, _ exchange: inout Exchange) async throws(Refused) -> [UInt8] {
-        guard byAddress.admit(exchange.sourceAddress, now: exchange.now) else { throw .fault(Refused.tooFast) }
+    private func answer(_ request: Request, _ exchange: inout Exchange) async throws(Fault) -> [UInt8] {
+        guard byAddress.admit(exchange.sourceAddress, now: exchange.now) else { throw tooFast }
         guard request.method == .post || request.method == .get else {
-            throw .aws(AWSError("InvalidRequest", "The method \(request.method.rawValue) is not supported.", status: 405))
+            throw Fault(.malformedRequest, "The method \(request.method.rawValue.prefix(16)) is not supported.")
         }
         let body = try await read(request, upTo: configuration.bodyBytesMax)
         let signed = SignatureV4.Request(exchange, body: body)
-        let claim = try Result { () throws(SignatureV4.Refusal) in try SignatureV4.Claim(signed) }
-            .mapError { Refused.signature($0) }.get()
+        let claim: SignatureV4.Claim
+        do throws(SignatureV4.Refusal) { claim = try SignatureV4.Claim(signed) } catch { throw exchange.refused(error) }
         exchange.service = .of(scope: claim.scope.service, path: exchange.path, host: exchange.host)
-        let session = try await session(claim, signed, exchange)
+        let session = try await session(claim, signed, &exchange)
         exchange.principal = session.principal.name.description
-        do throws(Fault) {
-            return try await perform(body, session, &exchange)
-        } catch { throw .fault(error) }
+        return try await perform(body, session, &exchange)
     }
 
     /// The caller, once the signature is found to be theirs.
     private func session(
-        _ claim: SignatureV4.Claim, _ signed: SignatureV4.Request, _ exchange: Exchange
-    ) async throws(Refused) -> Session {
+        _ claim: SignatureV4.Claim, _ signed: SignatureV4.Request, _ exchange: inout Exchange
+    ) async throws(Fault) -> Session {
         // A stranger who knows a key's public half must not be able to use up its calls: looked at
         // before, taken after.
-        guard byKey.wouldAdmit(claim.accessKey, now: exchange.now) else { throw .fault(Refused.tooFast) }
-        let known: IdentityService.Identified?
-        do throws(Fault) { known = try await identity.identify(claim.accessKey) } catch { throw .fault(error) }
+        guard byKey.wouldAdmit(claim.accessKey, now: exchange.now) else { throw tooFast }
         // Temporary credentials have keys of their own, which are not known here.
-        guard let known, claim.securityToken == nil else { throw .signature(.invalidClientTokenId) }
+        guard let known = try await identity.identify(claim.accessKey), claim.securityToken == nil else {
+            throw exchange.refused(.invalidClientTokenId)
+        }
         do throws(SignatureV4.Refusal) {
             _ = try claim.verify(signed, secret: known.secret, now: exchange.now, pathStyle: .normalized, keys: signingKeys)
-        } catch { throw .signature(error) }
-        guard byKey.admit(claim.accessKey, now: exchange.now) else { throw .fault(Refused.tooFast) }
+        } catch { throw exchange.refused(error) }
+        guard byKey.admit(claim.accessKey, now: exchange.now) else { throw tooFast }
         return known.session(
             Circumstances(
                 now: exchange.now, sourceAddress: exchange.sourceAddress.isEmpty ? nil : exchange.sourceAddress,
                 secureTransport: false, userAgent: exchange.userAgent, region: configuration.region))
     }
+
+    private var tooFast: Fault { Fault(.rateExceeded, "Request limit exceeded.") }
 
     private func perform(_ body: [UInt8], _ session: Session, _ exchange: inout Exchange) async throws(Fault) -> [UInt8] {
         if case .other(let name) = exchange.service {
@@ -124,35 +124,29 @@ struct AWSResponder: HTTPResponder {
         }
     }
 
-    private func read(_ request: Request, upTo bytesMax: Int) async throws(Refused) -> [UInt8] {
+    private func read(_ request: Request, upTo bytesMax: Int) async throws(Fault) -> [UInt8] {
         do {
             let buffer = try await request.body.collect(upTo: bytesMax)
             return Array(buffer.readableBytesView)
         } catch is NIOTooManyBytesError {
-            throw .fault(Fault(.tooLarge, "The request is larger than \(bytesMax) bytes."))
+            throw Fault(.tooLarge, "The request is larger than \(bytesMax) bytes.")
         } catch {
-            throw .fault(Fault(.malformedRequest, "The request's body could not be read.", because: error))
+            throw Fault(.malformedRequest, "The request's body could not be read.", because: error)
         }
     }
 
     // MARK: Answers
 
-    private func refuse(_ refused: Refused, _ exchange: Exchange) -> Response {
-        let error: AWSError
+    private func refuse(_ fault: Fault, _ exchange: Exchange) -> Response {
+        let dialect = exchange.service.dialect
+        let error = exchange.refusal?.error(dialect) ?? AWSError(fault, dialect)
         var metadata = exchange.metadata
-        switch refused {
-        case .aws(let given): error = given
-        case .signature(let refusal):
-            error = refusal.error(exchange.service.dialect)
-            metadata["reason"] = .string(refusal.explanation)
-        case .fault(let fault):
-            error = AWSError(fault, exchange.service.dialect)
-            if let cause = fault.cause { metadata["cause"] = .string(cause) }
-            if error.isInternal { metadata["fault"] = .string(fault.description) }
-        }
         metadata["code"] = .string(error.code)
+        if let refusal = exchange.refusal { metadata["reason"] = .string(refusal.explanation) }
+        if let cause = fault.cause { metadata["cause"] = .string(cause) }
+        if error.isInternal { metadata["fault"] = .string(fault.description) }
         logger.log(level: error.isInternal ? .error : .debug, "\(error.message)", metadata: metadata)
-        let body = error.body(exchange.service.dialect, namespace: exchange.service.namespace, requestID: exchange.requestID)
+        let body = error.body(dialect, namespace: exchange.service.namespace, requestID: exchange.requestID)
         return response(HTTPResponse.Status(code: error.status), body, exchange.requestID)
     }
 
@@ -171,15 +165,6 @@ struct AWSResponder: HTTPResponder {
     }
 }
 
-/// Why a call has no result.
-private enum Refused: Error {
-    case signature(SignatureV4.Refusal)
-    case fault(Fault)
-    case aws(AWSError)
-
-    static let tooFast = Fault(.rateExceeded, "Request limit exceeded.")
-}
-
 /// What is known of a call while it is answered.
 private struct Exchange {
     let requestID: String
@@ -195,6 +180,8 @@ private struct Exchange {
     var service: AWSService
     var action: String?
     var principal: String?
+    /// Why the signature was refused, for the words that a service has of its own for it.
+    private(set) var refusal: SignatureV4.Refusal?
 
     init(_ request: Request, _ context: ConnectionContext, requestID: String, now: Instant) {
         self.requestID = requestID
@@ -212,6 +199,12 @@ private struct Exchange {
         userAgent = request.headers[.userAgent]
         // Until the signature is read, for the words of its refusal.
         service = .of(scope: nil, path: path, host: host)
+    }
+
+    /// Notes the refusal of the signature; the fault ends the call.
+    mutating func refused(_ refusal: SignatureV4.Refusal) -> Fault {
+        self.refusal = refusal
+        return refusal.fault
     }
 
     var metadata: Logger.Metadata {

@@ -187,7 +187,7 @@ extension NetworksService {
             let isUsed = try tx.exists("SELECT 1 FROM port_group WHERE security_group = $1 LIMIT 1", [id.value])
             let isNamed = try tx.exists("SELECT 1 FROM group_rule WHERE peer = $1 AND security_group <> $1 LIMIT 1", [id.value])
             if isUsed || isNamed {
-                throw Fault(.inUse, "resource has a dependent object", kind: .group).about(id.erased)
+                throw Fault(.inUse, "has a dependent object", kind: .group).about(id.erased)
             }
             try call.endIfDryRun()
             try tx.remove(group)
