@@ -85,7 +85,7 @@ let house: [Part] = [
     Part(
         name: "Cluster", folder: "Controllers/Cluster",
         uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
-        products: ["Logging"]),
+        products: ["Logging"], tested: true, testUses: ["CloudTesting"]),
 
     Part(
         name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux"], products: ["Logging"],
@@ -93,7 +93,8 @@ let house: [Part] = [
 
     // Services.
     Part(
-        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"]),
+        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true,
+        testUses: ["CloudTesting"]),
     Part(name: "Images", folder: "Services/Images", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Volumes", folder: "Services/Volumes", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Networks", folder: "Services/Networks", uses: ["Model", "Authority", "Store", "Operations"]),

@@ -303,7 +303,7 @@ extension Migration {
             """
             CREATE TABLE quota (
                 account {int} NOT NULL REFERENCES account (id), resource TEXT NOT NULL, used {int} NOT NULL CHECK (used >= 0),
-                maximum {int} NOT NULL, PRIMARY KEY (account, resource), CHECK (used <= maximum)
+                maximum {int} NOT NULL, PRIMARY KEY (account, resource)
             ) {strict}
             """,
             """
