@@ -58,9 +58,11 @@ let house: [Part] = [
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
-        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"]),
+        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
+        testUses: ["DatabaseTesting"]),
     Part(
-        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"]),
+        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
+        tested: true, testUses: ["DatabaseTesting"]),
     Part(
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
         products: ["Crypto", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf", "SwiftProtobuf"], tested: true),

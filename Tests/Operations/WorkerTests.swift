@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    /// 300 operations wait for rows that change at about the moment at which they begin to wait; an
+    /// 150 operations wait for rows that change at about the moment at which they begin to wait; an
     /// hour's deadline would be the next to wake one that missed its change.
     @Test(arguments: EngineName.allCases)
     func noWakeIsLost(engine: EngineName) async throws {
@@ -54,7 +54,7 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for part in 0..<6 as Range<UInt64> {
                     group.addTask {
-                        for number in 1...50 as ClosedRange<UInt64> {
+                        for number in 1...25 as ClosedRange<UInt64> {
                             let subject = part * 1000 + number
                             _ = try await lab.begin(WorkerTests.waiting, subject)
                             try await lab.engine.write { tx throws(Fault) in
