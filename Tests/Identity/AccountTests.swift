@@ -33,7 +33,8 @@ import Testing
         try await TestCloud.with(.sqlite) { cloud in
             let fault = await #expect(throws: Fault.self) { try await cloud.identity.createAccount(named: name) }
             #expect(fault?.code == .invalidParameter)
-            #expect(try await cloud.identity.accounts().count == 2)
+            let accounts = try await cloud.identity.accounts()
+            #expect(accounts.count == 2)
         }
     }
 

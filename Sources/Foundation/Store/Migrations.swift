@@ -293,6 +293,7 @@ extension Migration {
             ) {strict}
             """,
             "CREATE INDEX tag_by_value ON tag (account, kind, key, value, thing)",
+            "CREATE INDEX tag_by_account ON tag (account, kind, thing, key)",
             """
             CREATE TABLE client_token (
                 account {int} NOT NULL, action TEXT NOT NULL, token TEXT NOT NULL, digest {blob} NOT NULL,
