@@ -58,9 +58,11 @@ let house: [Part] = [
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
-        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"]),
+        name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
+        testUses: ["DatabaseTesting"]),
     Part(
-        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"]),
+        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
+        tested: true, testUses: ["DatabaseTesting"]),
     Part(
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
         products: ["Crypto", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf", "SwiftProtobuf"], tested: true),
@@ -85,7 +87,7 @@ let house: [Part] = [
     Part(
         name: "Cluster", folder: "Controllers/Cluster",
         uses: ["Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Edge"],
-        products: ["Logging"]),
+        products: ["Logging"], tested: true, testUses: ["CloudTesting"]),
 
     Part(
         name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux"], products: ["Logging"],
@@ -93,7 +95,8 @@ let house: [Part] = [
 
     // Services.
     Part(
-        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"]),
+        name: "Identity", folder: "Services/Identity", uses: ["Model", "Authority", "Store", "Networks"], tested: true,
+        testUses: ["CloudTesting"]),
     Part(name: "Images", folder: "Services/Images", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Volumes", folder: "Services/Volumes", uses: ["Model", "Authority", "Store", "Operations"]),
     Part(name: "Networks", folder: "Services/Networks", uses: ["Model", "Authority", "Store", "Operations"]),

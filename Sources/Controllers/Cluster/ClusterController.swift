@@ -24,6 +24,17 @@ public actor ClusterController: SessionHandler {
     private var domains: [ID<Domain>: [String: [UInt8]]] = [:]
     private var domainOfPort: [Int64: ID<Domain>] = [:]
 
+    /// A domain that is being read, and what was followed meanwhile.
+    private struct DomainRead {
+        var ports: Set<ID<Port>> = []
+        var groups: Set<ID<Group>> = []
+        var isLost = false
+    }
+
+    private var reads: [UInt64: DomainRead] = [:]
+    private var nextRead: UInt64 = 0
+    private var turns: [Int64: UInt64] = [:]
+
     /// How long a host may be without a session before it counts as lost: a restart of its node
     /// controller takes a second.
     static let grace = Duration.seconds(10)
@@ -37,36 +48,47 @@ public actor ClusterController: SessionHandler {
         self.chance = chance
         self.log = log
         self.zone = zone
-        let taken = try await engine.write { tx throws(Fault) in try tx.takeLease("cluster/\(zone.name)", holder: "control") }
+        let taken = try await engine.write { tx throws(Fault) in
+            try tx.takeLease(ClusterController.lease(of: zone), holder: "control")
+        }
         epoch = UInt64(taken)
         builder = DocumentBuilder(seal: seal, region: region)
-        reports = ReportWriter(engine: engine, chance: chance, log: log, poweredOff: poweredOff)
+        reports = ReportWriter(
+            engine: engine, chance: chance, log: log, lease: ClusterController.lease(of: zone), epoch: taken, poweredOff: poweredOff
+        )
     }
+
+    static func lease(of zone: Zone) -> String { "cluster/\(zone.name)" }
 
     /// Follows the store and tells the hosts, until cancelled.
     public func run() async throws {
         for await batch in engine.changes() {
             switch batch {
-            case .lost:
-                domains = [:]
-                domainOfPort = [:]
-                for session in sessions.values { session.marks.markEverything() }
+            case .lost: loseTrack()
             case .changes(let changes):
                 do { try await follow(changes) } catch {
                     log.error("changes could not be followed", metadata: ["error": "\(error)"])
-                    for session in sessions.values { session.marks.markEverything() }
+                    loseTrack()
                 }
             }
         }
     }
 
+    /// What changed is not known: nothing that was read before is good any more.
+    private func loseTrack() {
+        domains = [:]
+        domainOfPort = [:]
+        for number in reads.keys { reads[number]?.isLost = true }
+        for session in sessions.values { session.marks.markEverything() }
+    }
+
     private func follow(_ changes: [Database.Change]) async throws(Fault) {
         let holdings = changes.filter { $0.table == "holding" }.map { ID<Holding>(stored: $0.id) }
         if !holdings.isEmpty {
-            let rows = try await engine.readNow { tx throws(Fault) in
-                try holdings.map { id throws(Fault) in try tx.find(Holding.table, id) }
+            let owners = try await engine.readNow { tx throws(Fault) in
+                try holdings.map { id throws(Fault) in try tx.find(Holding.table, id).map { (host: $0.host, pool: $0.pool) } }
             }
-            for (id, row) in zip(holdings, rows) { mark(id, row) }
+            for (id, owner) in zip(holdings, owners) { mark(id, owner) }
         }
         for change in changes where change.table == "instance" {
             for session in sessions.values { session.marks.markGuest(ID(stored: change.id)) }
@@ -75,20 +97,23 @@ public actor ClusterController: SessionHandler {
         for change in changes where change.table == "security_group" { try await followGroup(ID(stored: change.id)) }
     }
 
-    private func mark(_ id: ID<Holding>, _ row: Holding?) {
+    private func mark(_ id: ID<Holding>, _ owner: (host: ID<Host>?, pool: ID<Pool>?)?) {
         for session in sessions.values {
             // A row that is gone concerns whoever was sent it.
-            if let row, session.host == row.host || session.pool == row.pool {
-                session.marks.mark(id, row)
-            } else if row == nil {
+            guard let owner else {
                 session.marks.markGone(id)
+                continue
             }
+            if session.host == owner.host || session.pool == owner.pool { session.marks.mark(id) }
         }
     }
 
     private func followPort(_ port: ID<Port>) async throws(Fault) {
+        for number in reads.keys { reads[number]?.ports.insert(port) }
+        let turn = takeTurn(port.stored)
         let builder = builder
         let entry = try await engine.readNow { tx throws(Fault) in try builder.port(tx, port) }
+        guard isLast(turn, port.stored) else { return }
         guard let domain = entry?.domain ?? domainOfPort[port.stored], domains[domain] != nil else { return }
         domains[domain]?[DocumentBuilder.key(port)] = entry?.payload
         domainOfPort[port.stored] = entry == nil ? nil : domain
@@ -97,8 +122,11 @@ public actor ClusterController: SessionHandler {
     }
 
     private func followGroup(_ group: ID<Group>) async throws(Fault) {
+        for number in reads.keys { reads[number]?.groups.insert(group) }
+        let turn = takeTurn(group.stored)
         let builder = builder
         let entry = try await engine.readNow { tx throws(Fault) in try builder.group(tx, group) }
+        guard isLast(turn, group.stored) else { return }
         let key = DocumentBuilder.key(group)
         for domain in domains.keys where entry?.domain == domain || (entry == nil && domains[domain]?[key] != nil) {
             domains[domain]?[key] = entry?.payload
@@ -108,18 +136,48 @@ public actor ClusterController: SessionHandler {
 
     /// A routing domain's entries: read once, then kept up, for all its hosts.
     func entries(of domain: ID<Domain>) async throws(Fault) -> [String: [UInt8]] {
-        if let known = domains[domain] { return known }
-        let builder = builder
-        let (entries, ports) = try await engine.read { tx throws(Fault) in try builder.domain(tx, domain) }
-        // Another session may have read it in the meantime, and changes may have been followed since.
-        if let known = domains[domain] { return known }
-        domains[domain] = entries
-        for port in ports { domainOfPort[port.stored] = domain }
-        return entries
+        while true {
+            if let known = domains[domain] { return known }
+            let number = nextRead
+            nextRead += 1
+            reads[number] = DomainRead()
+            defer { reads[number] = nil }
+            let builder = builder
+            let (entries, ports) = try await engine.read { tx throws(Fault) in try builder.domain(tx, domain) }
+            // Another session may have read it in the meantime.
+            if let known = domains[domain] { return known }
+            guard let read = reads[number], !read.isLost else { continue }
+            domains[domain] = entries
+            for port in ports { domainOfPort[port.stored] = domain }
+            // What was followed while this was read may be newer than what was read.
+            do throws(Fault) {
+                for port in read.ports { try await followPort(port) }
+                for group in read.groups { try await followGroup(group) }
+            } catch {
+                domains[domain] = nil
+                throw error
+            }
+            return domains[domain] ?? entries
+        }
     }
 
     func forgetUnused(_ domain: ID<Domain>) {
-        if !sessions.values.contains(where: { $0.marks.uses(domain) }) { domains[domain] = nil }
+        guard !sessions.values.contains(where: { $0.marks.uses(domain) }) else { return }
+        domains[domain] = nil
+        domainOfPort = domainOfPort.filter { $0.value != domain }
+    }
+
+    /// Of two that read a row at once, the one that began last has seen the newer.
+    private func takeTurn(_ row: Int64) -> UInt64 {
+        nextRead += 1
+        turns[row] = nextRead
+        return nextRead
+    }
+
+    private func isLast(_ turn: UInt64, _ row: Int64) -> Bool {
+        guard turns[row] == turn else { return false }
+        turns[row] = nil
+        return true
     }
 
     // MARK: - Sessions
@@ -195,15 +253,30 @@ public actor ClusterController: SessionHandler {
         let zone = zone
         let hosts = try await engine.read { tx throws(Fault) in try tx.hosts(in: zone.id) }
         var absent: [ID<Host>: Instant] = [:]
-        for host in hosts where sessions[host.id] == nil && host.state == .up {
+        for host in hosts {
+            if sessions[host.id] != nil {
+                // Its session began while it was being marked.
+                if host.state == .lost { try await set(.up, of: host) }
+                continue
+            }
+            guard host.state == .up else { continue }
             let first = since[host.id] ?? now
             absent[host.id] = first
             if now - first >= ClusterController.grace {
                 log.error("host is lost", metadata: ["host": "\(host.name)"])
-                try await engine.write { tx throws(Fault) in try tx.set(.lost, of: host.id) }
+                try await set(.lost, of: host)
             }
         }
         return absent
+    }
+
+    private func set(_ state: Host.State, of host: Host) async throws(Fault) {
+        let lease = ClusterController.lease(of: zone)
+        let epoch = Int64(epoch)
+        try await engine.write { tx throws(Fault) in
+            try tx.require(lease, epoch: epoch)
+            try tx.set(state, of: host.id)
+        }
     }
 
     /// When each host was heard last.

@@ -28,7 +28,11 @@ struct DocumentBuilder: Sendable {
         let guests = marked.guests
         let built = try await controller.engine.read { tx throws(Fault) in
             try (
-                things.map { id, row throws(Fault) in (id, row, try row.flatMap { row throws(Fault) in try holding(tx, row) }) },
+                things.map { id throws(Fault) in
+                    // Read here and not where the mark was made: all that is told at once is of one moment.
+                    let row = try tx.find(Holding.table, id)
+                    return (id, row, try row.flatMap { row throws(Fault) in try holding(tx, row) })
+                },
                 guests.map { instance throws(Fault) in (instance, try guest(tx, instance, on: session.host)) }
             )
         }
@@ -41,8 +45,8 @@ struct DocumentBuilder: Sendable {
     /// Everything that the host and its pool hold, and what was told and is no longer so.
     private func markAll(_ marked: inout Marks.Marked, _ session: OwnerSession, _ engine: any Engine) async throws(Fault) {
         let rows = try await engine.read { tx throws(Fault) in try tx.holdings(on: session.host, pool: session.pool) }
-        for id in session.marks.toldHoldings() { marked.holdings[id] = .some(nil) }
-        for row in rows { marked.holdings[row.id] = .some(row) }
+        marked.holdings.formUnion(session.marks.toldHoldings())
+        marked.holdings.formUnion(rows.map(\.id))
         for domain in session.marks.neededDomains() { marked.domains[domain] = [] }
         for instance in session.sentKeys(of: Section.edge) { if let id = ID<Instance>(hex: instance) { marked.guests.insert(id) } }
     }

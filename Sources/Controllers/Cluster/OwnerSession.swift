@@ -64,6 +64,7 @@ final class OwnerSession: Sendable {
         for await _ in marks.wakes {
             let marked = marks.take()
             let entries = try await controller.builder.entries(for: marked, of: self, controller)
+            marks.built()
             if let update = sender.withLock({ $0.update(entries) }) {
                 try await send(ToOwner.with { $0.update = update })
             }
@@ -101,8 +102,7 @@ final class OwnerSession: Sendable {
 final class Marks: Sendable {
     struct Marked: Sendable {
         var everything = false
-        /// Holdings by what they are of; nil where the row is gone.
-        var holdings: [ID<Holding>: Holding?] = [:]
+        var holdings: Set<ID<Holding>> = []
         var guests: Set<ID<Instance>> = []
         var domains: [ID<Domain>: Set<String>] = [:]
     }
@@ -112,6 +112,8 @@ final class Marks: Sendable {
         /// What the owner was told of: holdings, and the domains that its machines need.
         var told: [ID<Holding>: (Holding.Thing, Int64)] = [:]
         var domainsOf: [ID<Instance>: Set<ID<Domain>>] = [:]
+        /// Whether entries are being built: what they will be told of is not yet noted above.
+        var isBuilding = false
     }
 
     private let state = Mutex(State())
@@ -123,13 +125,17 @@ final class Marks: Sendable {
     func close() { wake.finish() }
 
     func markEverything() { mark({ _ in true }, { $0.marked.everything = true }) }
-    func mark(_ id: ID<Holding>, _ row: Holding) { mark({ _ in true }, { $0.marked.holdings[id] = .some(row) }) }
-    func markGone(_ id: ID<Holding>) { mark({ $0.told[id] != nil }, { $0.marked.holdings[id] = .some(nil) }) }
+    func mark(_ id: ID<Holding>) { mark({ _ in true }, { $0.marked.holdings.insert(id) }) }
+    func markGone(_ id: ID<Holding>) {
+        mark({ $0.isBuilding || $0.told[id] != nil }, { $0.marked.holdings.insert(id) })
+    }
     func markGuest(_ instance: ID<Instance>) {
-        mark({ $0.domainsOf[instance] != nil }, { $0.marked.guests.insert(instance) })
+        mark({ $0.isBuilding || $0.domainsOf[instance] != nil }, { $0.marked.guests.insert(instance) })
     }
     func markDomain(_ domain: ID<Domain>, _ key: String) {
-        mark({ $0.domainsOf.values.contains { $0.contains(domain) } }, { $0.marked.domains[domain, default: []].insert(key) })
+        mark(
+            { $0.isBuilding || $0.domainsOf.values.contains { $0.contains(domain) } },
+            { $0.marked.domains[domain, default: []].insert(key) })
     }
 
     private func mark(_ concerned: (State) -> Bool, _ change: (inout State) -> Void) {
@@ -141,12 +147,16 @@ final class Marks: Sendable {
         if isMarked { wake.yield() }
     }
 
+    /// What is marked; until `built`, everything counts as told.
     func take() -> Marked {
         state.withLock { state in
             defer { state.marked = Marked() }
+            state.isBuilding = true
             return state.marked
         }
     }
+
+    func built() { state.withLock { $0.isBuilding = false } }
 
     func told(_ id: ID<Holding>, _ kind: Holding.Thing, _ thing: Int64) { state.withLock { $0.told[id] = (kind, thing) } }
     func forget(_ id: ID<Holding>) -> (Holding.Thing, Int64)? { state.withLock { $0.told.removeValue(forKey: id) } }

@@ -14,6 +14,9 @@ public struct ReportWriter: Sendable {
     let engine: any Engine
     let chance: Chance
     let log: Logger
+    /// The lease under which reports are written, and its epoch.
+    let lease: String
+    let epoch: Int64
     let poweredOff: PoweredOff
 
     /// One batch of one owner, in one transaction.
@@ -22,19 +25,23 @@ public struct ReportWriter: Sendable {
         let now = chance.now()
         let seed = chance.bits()
         try await engine.write { tx throws(Fault) in
+            try tx.require(lease, epoch: epoch)
             var dice = Dice(seed: seed)
             for report in reports { try write(tx, report, session, now, &dice) }
         }
     }
 
     private func write(_ tx: Writing, _ report: Report, _ session: OwnerSession, _ now: Instant, _ dice: inout Dice) throws(Fault) {
-        guard let bits = UInt64(report.key, radix: 16), let holding = try holding(tx, report.section, Int64(bitPattern: bits), session) else {
+        guard let bits = UInt64(report.key, radix: 16),
+            let holding = try holding(tx, report.section, Int64(bitPattern: bits), session)
+        else {
             return
         }
         // A word about an earlier grant says nothing about this one.
         guard report.entryEpoch == UInt64(holding.epoch), let observed = Holding.Observed(rawValue: report.state) else { return }
         let word = Observation(
-            observed, fault: report.fault.isEmpty ? nil : String(report.fault.prefix(1000)), startsDone: Int64(clamping: report.startsDone),
+            observed, fault: report.fault.isEmpty ? nil : String(report.fault.prefix(1000)),
+            startsDone: Int64(clamping: report.startsDone),
             rebootsDone: Int64(clamping: report.rebootsDone), digest: report.digest.isEmpty ? nil : report.digest,
             size: ByteCount(report.size))
         guard let seen = try tx.note(word, of: holding) else { return }

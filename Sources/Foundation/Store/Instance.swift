@@ -181,8 +181,10 @@ extension InstanceParts {
     fileprivate static let one = " WHERE i.id = $1"
     fileprivate static let some = " WHERE i.id IN (\((1...gatheredMax).map { "$\($0)" }.joined(separator: ", ")))"
 
+    // A plus before the id keeps SQLite from reading the rows of all accounts in a page's range, in
+    // place of those of its machines.
     fileprivate static let tagQuery =
-        "SELECT \(Tag.list(of: "x")) FROM instance i JOIN tag x ON x.kind = 'instance' AND x.thing = i.id"
+        "SELECT \(Tag.list(of: "x")) FROM instance i JOIN tag x ON x.kind = 'instance' AND x.thing = +i.id"
     fileprivate static let portQuery =
         "SELECT \(Port.table.list(of: "x")) FROM instance i JOIN port x ON x.instance = i.id"
     fileprivate static let groupQuery = """
@@ -197,7 +199,7 @@ extension InstanceParts {
         "SELECT \(Attachment.table.list(of: "x")) FROM instance i JOIN attachment x ON x.instance = i.id"
     fileprivate static let holdingQuery = """
         SELECT \(Holding.table.list(of: "x")) FROM instance i
-        JOIN holding x ON x.thing_kind = 'machine' AND x.thing = i.id
+        JOIN holding x ON x.thing_kind = 'machine' AND x.thing = +i.id
         """
 }
 

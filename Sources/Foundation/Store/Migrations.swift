@@ -293,6 +293,7 @@ extension Migration {
             ) {strict}
             """,
             "CREATE INDEX tag_by_value ON tag (account, kind, key, value, thing)",
+            "CREATE INDEX tag_by_account ON tag (account, kind, thing, key)",
             """
             CREATE TABLE client_token (
                 account {int} NOT NULL, action TEXT NOT NULL, token TEXT NOT NULL, digest {blob} NOT NULL,
@@ -303,7 +304,7 @@ extension Migration {
             """
             CREATE TABLE quota (
                 account {int} NOT NULL REFERENCES account (id), resource TEXT NOT NULL, used {int} NOT NULL CHECK (used >= 0),
-                maximum {int} NOT NULL, PRIMARY KEY (account, resource), CHECK (used <= maximum)
+                maximum {int} NOT NULL, PRIMARY KEY (account, resource)
             ) {strict}
             """,
             """

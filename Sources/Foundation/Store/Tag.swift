@@ -47,7 +47,7 @@ extension Reading {
         try rows(
             """
             SELECT \(Tag.list(of: "t")) FROM tag t
-            WHERE t.account = $1 AND (t.kind > $2 OR (t.kind = $2 AND (t.thing > $3 OR (t.thing = $3 AND t.key > $4))))
+            WHERE t.account = $1 AND (t.kind, t.thing, t.key) > ($2, $3, $4)
             ORDER BY t.kind, t.thing, t.key LIMIT $5
             """, [account.value, .text(after.kind), after.thing.value, .text(after.key), limit.value], Tag.init)
     }

@@ -123,4 +123,12 @@ extension Writing {
             """, [.text(name), .text(holder)])
         return try value("SELECT epoch FROM lease WHERE name = $1", [.text(name)], as: Int64.self) ?? 1
     }
+
+    /// Faults with `.conflict` when a lease has passed to another holder since it was taken under
+    /// `epoch`: what the old holder still writes is written by nobody.
+    public func require(_ lease: String, epoch: Int64) throws(Fault) {
+        guard try value("SELECT epoch FROM lease WHERE name = $1", [.text(lease)], as: Int64.self) == epoch else {
+            throw Fault(.conflict, "The lease \(lease) has passed to another holder.")
+        }
+    }
 }

@@ -72,22 +72,66 @@ public final class TestCloud: Sendable {
     }
 
     /// Makes a cloud in an empty, migrated store.
-    public init(_ engine: any Engine, _ plan: Plan) async throws {
-        self.engine = engine
-        clock = TestClock(seed: plan.seed)
-        let chance = clock.chance
-        seal = Seal(generatedFrom: chance)
-        networks = NetworksService(engine: engine, mtu: 1450)
-        images = ImagesService(engine: engine, chance: chance)
-        volumes = VolumesService(engine: engine)
-        identity = IdentityService(engine: engine, chance: chance, seal: seal, networks: networks)
-        compute = ComputeService(
-            engine: engine, chance: chance, seal: seal, networks: networks, images: images, volumes: volumes)
-        owner = Owner(engine: engine, compute: compute, chance: chance)
-        (zone, hosts) = try await TestCloud.makeTopology(engine, plan, chance)
-        first = try await TestCloud.makeTenant("first", plan, engine, identity, chance)
-        second = try await TestCloud.makeTenant("second", plan, engine, identity, chance)
-        image = try await TestCloud.makeImage(engine, images, compute, owner, first, hosts[0].pool, chance)
+    public convenience init(_ engine: any Engine, _ plan: Plan) async throws {
+        let core = Core(engine, TestClock(seed: plan.seed))
+        let chance = core.clock.chance
+        let (zone, hosts) = try await TestCloud.makeTopology(engine, plan, chance)
+        let first = try await TestCloud.makeTenant("first", plan, engine, core.identity, chance)
+        let second = try await TestCloud.makeTenant("second", plan, engine, core.identity, chance)
+        let image = try await TestCloud.makeImage(
+            engine, core.images, core.compute, core.owner, first, hosts[0].pool, chance)
+        self.init(core, zone: zone, hosts: hosts, first: first, second: second, image: image)
+    }
+
+    /// The cloud `other` as its processes are after a restart, in a store that is its own or a copy of it.
+    public convenience init(after other: TestCloud, on engine: any Engine) {
+        self.init(
+            Core(engine, other.clock, seal: other.seal), zone: other.zone, hosts: other.hosts, first: other.first,
+            second: other.second, image: other.image)
+    }
+
+    /// What is made of nothing but a store.
+    private struct Core {
+        let engine: any Engine
+        let clock: TestClock
+        let seal: Seal
+        let identity: IdentityService
+        let networks: NetworksService
+        let images: ImagesService
+        let volumes: VolumesService
+        let compute: ComputeService
+        let owner: Owner
+
+        init(_ engine: any Engine, _ clock: TestClock, seal: Seal? = nil) {
+            self.engine = engine
+            self.clock = clock
+            let chance = clock.chance
+            self.seal = seal ?? Seal(generatedFrom: chance)
+            networks = NetworksService(engine: engine, mtu: 1450)
+            images = ImagesService(engine: engine, chance: chance)
+            volumes = VolumesService(engine: engine)
+            identity = IdentityService(engine: engine, chance: chance, seal: self.seal, networks: networks)
+            compute = ComputeService(
+                engine: engine, chance: chance, seal: self.seal, networks: networks, images: images, volumes: volumes)
+            owner = Owner(engine: engine, compute: compute, chance: chance)
+        }
+    }
+
+    private init(_ core: Core, zone: Zone, hosts: [Host], first: Tenant, second: Tenant, image: Image) {
+        engine = core.engine
+        clock = core.clock
+        seal = core.seal
+        networks = core.networks
+        images = core.images
+        volumes = core.volumes
+        identity = core.identity
+        compute = core.compute
+        owner = core.owner
+        self.zone = zone
+        self.hosts = hosts
+        self.first = first
+        self.second = second
+        self.image = image
     }
 
     // MARK: Making it

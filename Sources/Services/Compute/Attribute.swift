@@ -76,14 +76,16 @@ extension ComputeService {
         guard !groups.isEmpty else {
             throw Fault(.missingParameter, "The request must contain the parameter GroupId", kind: .group)
         }
-        for id in groups {
+        var members: [ID<Group>] = []
+        for id in groups where !members.contains(id) {
+            members.append(id)
             let group = try tx.find(id, for: .describe, by: call).row
             guard group.router == instance.router else {
                 throw Fault(.invalidParameter, "The security group and the instance belong to different networks.", kind: .group)
             }
         }
         guard let port = try tx.ports(of: instance.id).first else { throw Fault(missing: instance.id.erased) }
-        try tx.set(groups: groups, of: port.id)
+        try tx.set(groups: members, of: port.id)
     }
 
     private func requireStopped(_ instance: Instance, _ attribute: String) throws(Fault) {
