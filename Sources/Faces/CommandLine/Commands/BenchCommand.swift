@@ -1,0 +1,107 @@
+//  `karri bench`: the benchmarks, each beside the aim that it is held to.
+
+import ArgumentParser
+import Benchmarks
+import Model
+import Platform
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measures launches, calls and starts.", subcommands: [Launch.self, API.self, Start.self])
+
+    struct Launch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "launch", abstract: "RunInstances to ssh banner, beside the same guest under bare QEMU.")
+        @OptionGroup var place: PlaceOptions
+        @Option(help: "How often both are measured.") var runs = 30
+
+        func run() async throws {
+            try requireRoot("bench launch")
+            let installation = try place.installation()
+            let configuration = try Configuration.require(installation)
+            guard !configuration.isSimulated else { throw Fault(.wrongState, "simulated machines have no ssh") }
+            var settings = LaunchBench.Settings()
+            settings.runs = max(1, runs)
+            settings.accelerator = BenchCommand.accelerator(installation)
+            try await LaunchBench(
+                cloud: try BenchCommand.cloud(installation, configuration), settings: settings, say: { Output.line($0) }
+            ).run()
+        }
+    }
+
+    struct API: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "api", abstract: "What calls cost in a full cloud of simulated hosts, which is made for it and removed again.")
+        @Option(help: "How many machines the cloud has; more than 50,000 are written into its store.") var instances = 10_000
+        @Option(help: "sqlite or postgresql.") var store = "sqlite"
+        @Option(help: "Simulated hosts in session.") var hosts = 100
+        @Option(help: "Launches that are measured.") var launches = 400
+        @Option(help: "Connections side by side.") var connections = 4
+        @Option(help: "Where the cloud's files lie.") var root = "/var/tmp/karri-bench"
+        @Option(help: "Begins the names of its things.") var mark = "kbench"
+        @Option(help: "The port of its API.") var port = 18_773
+        @Flag(help: "Leaves the cloud running afterwards.") var keep = false
+
+        func run() async throws {
+            try requireRoot("bench api")
+            guard let kind = APIBench.Store(rawValue: store) else {
+                throw Fault(.invalidParameter, "--store is sqlite or postgresql, not \(store)")
+            }
+            var settings = APIBench.Settings()
+            settings.instances = max(1000, instances)
+            settings.store = kind
+            settings.hosts = max(1, hosts)
+            settings.launches = max(1, launches)
+            settings.connections = max(1, connections)
+            settings.keeps = keep
+            let cloud = BenchCloud(
+                program: try ownProgram(), root: try PlaceOptions.absolute(root), mark: mark, address: "127.0.0.1", port: port,
+                region: "bench-1")
+            try await APIBench(cloud: cloud, settings: settings, say: { Output.line($0) }).run()
+        }
+    }
+
+    struct Start: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "start", abstract: "Stops the cloud and measures karri up to the API's first answer; machines run on.")
+        @OptionGroup var place: PlaceOptions
+        @Option(help: "How often.") var runs = 5
+
+        func run() async throws {
+            try requireRoot("bench start")
+            let installation = try place.installation()
+            let configuration = try Configuration.require(installation)
+            try await StartBench(
+                cloud: try BenchCommand.cloud(installation, configuration), runs: runs, say: { Output.line($0) }
+            ).run(accelerator: configuration.isSimulated ? "simulated" : BenchCommand.accelerator(installation))
+        }
+    }
+
+    private static func cloud(_ installation: Installation, _ configuration: Configuration) throws(Fault) -> BenchCloud {
+        BenchCloud(
+            program: try ownProgram(), root: installation.root, mark: installation.mark, address: configuration.address,
+            port: configuration.port, region: configuration.region)
+    }
+
+    private struct Known: Decodable {
+        struct Finding: Decodable { var accelerator: String }
+        var finding: Finding
+    }
+
+    /// What this host's machines run on, as node found it.
+    private static func accelerator(_ installation: Installation) -> String {
+        guard let bytes = try? AtomicFile.read(installation.acceleratorFinding, limit: 1 << 16),
+            let known = try? JSONDecoder().decode(Known.self, from: Data(bytes))
+        else { return "tcg" }
+        return known.finding.accelerator
+    }
+}
