@@ -105,7 +105,8 @@ public struct APIBench: Sendable {
             try await waitUntilRunning(one, accounts[0])
             try await cloud.down()
             try await CloudSeed(
-                cloud: cloud, conninfo: cluster?.conninfo(), instances: settings.instances, perAccount: APIBench.accountMax, say: say
+                cloud: cloud, conninfo: cluster?.conninfo(), instances: settings.instances, perAccount: APIBench.accountMax,
+                say: say
             ).run()
             try await cloud.up()
         } else {

@@ -32,7 +32,8 @@ struct APIMeter: Sendable {
     /// - Returns: What each call had to say, in the calls' order.
     @discardableResult
     func measure(
-        _ what: String, calls: Int, idle: Double, aim: Aim? = nil, connections: Int? = nil, settles: Bool = false, _ call: @escaping Call
+        _ what: String, calls: Int, idle: Double, aim: Aim? = nil, connections: Int? = nil, settles: Bool = false,
+        _ call: @escaping Call
     ) async throws(Fault) -> [String] {
         let lanes = connections ?? self.connections
         let clients = (0..<lanes).map { _ in cloud.client() }
@@ -58,16 +59,17 @@ struct APIMeter: Sendable {
             all.bytes += lane.bytes
         }
         let times = Samples(all.times.map { $0 * 1000 })
-        let slowest = aim.map { _ in connections == 1 ? max(spent, times.median) : spent } ?? spent
         let words = all.words.sorted { $0.0 < $1.0 }.map(\.1)
         let rows = connections == 1 ? ", \(words.first ?? "?") rows, \(all.bytes / calls / 1024) KiB" : ""
         say(
             "\(what): \(decimal(Double(calls) / took, 0))/s, \(decimal(spent, 2)) ms CPU, median \(decimal(times.median, 2)) ms, p90 \(decimal(times.p90, 2)) ms\(rows)"
-                + (aim.map { "; " + $0.verdict(slowest) } ?? ""))
+                + (aim.map { "; CPU: " + $0.verdict(spent) } ?? ""))
         return words
     }
 
-    private static func run(_ client: SignedClient, from first: Int, step: Int, calls: Int, _ call: Call) async -> Result<Lane, Fault> {
+    private static func run(
+        _ client: SignedClient, from first: Int, step: Int, calls: Int, _ call: Call
+    ) async -> Result<Lane, Fault> {
         var lane = Lane()
         do throws(Fault) {
             for number in stride(from: first, to: calls, by: step) {

@@ -42,11 +42,13 @@ public struct BenchCloud: Sendable {
     /// All processes of the cloud but the guests: those that name its root on their command line, and
     /// the machine's own cloud's those that name the mark's folders.
     public var processes: Processes {
-        let named = root.isEmpty ? Processes(roles.flatMap { Processes.running(with: [$0]).ids }) : .running(with: ["--root", root])
-        return Processes(named.ids.filter { id in
-            let words = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
-            return words.count > 1 && roles.contains(words[1]) && (!root.isEmpty || !words.contains("--root"))
-        })
+        let named =
+            root.isEmpty ? Processes(roles.flatMap { Processes.running(with: [$0]).ids }) : .running(with: ["--root", root])
+        return Processes(
+            named.ids.filter { id in
+                let words = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
+                return words.count > 1 && roles.contains(words[1]) && (!root.isEmpty || !words.contains("--root"))
+            })
     }
 
     private var roles: [String] { ["supervise", "control", "node", "edge", "simulate"] }
@@ -66,7 +68,8 @@ public struct BenchCloud: Sendable {
 
     /// The id of the small starter image.
     public func starterImage(_ client: SignedClient, _ caller: BenchCredentials) async throws(Fault) -> String {
-        let answer = try await client.call("DescribeImages", [("Filter.1.Name", "name"), ("Filter.1.Value.1", "starter")], as: caller)
+        let answer = try await client.call(
+            "DescribeImages", [("Filter.1.Name", "name"), ("Filter.1.Value.1", "starter")], as: caller)
         guard let image = answer.values("imageId").first else {
             throw Fault(.notFound, "this cloud has no starter image: karri up prepares it")
         }

@@ -5,6 +5,10 @@ import FoundationEssentials
 import Model
 import Platform
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// The benchmark of launches, on a cloud that runs.
 public struct LaunchBench: Sendable {
     public struct Settings: Sendable {

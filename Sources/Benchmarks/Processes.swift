@@ -15,10 +15,11 @@ public struct Processes: Sendable, Hashable {
 
     /// The processes whose command line has all of some words.
     public static func running(with words: [String]) -> Processes {
-        Processes(all().filter { id in
-            let line = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
-            return words.allSatisfy { line.contains($0) }
-        })
+        Processes(
+            all().filter { id in
+                let line = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
+                return words.allSatisfy { line.contains($0) }
+            })
     }
 
     /// A process and its children.

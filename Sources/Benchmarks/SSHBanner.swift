@@ -41,7 +41,7 @@ enum SSHBanner {
 
     private static func isBanner(_ descriptor: Int32) -> Bool {
         var bytes = [UInt8](repeating: 0, count: 64)
-        let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT.rawValue))
+        let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
         return count >= 4 && Array(bytes.prefix(4)) == Array("SSH-".utf8)
     }
 

@@ -128,7 +128,7 @@ public actor SignedClient {
     private func send(_ bytes: [UInt8]) throws(Fault) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             guard count > 0 else { throw Fault(.unavailable, "the connection broke while a call was sent") }
             rest = rest.dropFirst(count)
         }
