@@ -60,8 +60,29 @@ public actor ClusterController: SessionHandler {
 
     static func lease(of zone: Zone) -> String { "cluster/\(zone.name)" }
 
+    /// How long news of a domain's ports on other hosts may wait for company.
+    static let gathering = Duration.milliseconds(200)
+
     /// Follows the store and tells the hosts, until cancelled.
     public func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.followChanges() }
+            group.addTask {
+                while true {
+                    try await Task.sleep(for: ClusterController.gathering)
+                    await self.hurry()
+                }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    private func hurry() {
+        for session in sessions.values { session.marks.hurry() }
+    }
+
+    private func followChanges() async throws {
         for await batch in engine.changes() {
             switch batch {
             case .lost: loseTrack()
@@ -117,7 +138,9 @@ public actor ClusterController: SessionHandler {
         guard let domain = entry?.domain ?? domainOfPort[port.stored], domains[domain] != nil else { return }
         domains[domain]?[DocumentBuilder.key(port)] = entry?.payload
         domainOfPort[port.stored] = entry == nil ? nil : domain
-        for session in sessions.values { session.marks.markDomain(domain, DocumentBuilder.key(port)) }
+        for session in sessions.values {
+            session.marks.markDomain(domain, DocumentBuilder.key(port), mayWait: entry?.host != session.host)
+        }
         if let instance = entry?.instance { for session in sessions.values { session.marks.markGuest(instance) } }
     }
 
@@ -159,6 +182,13 @@ public actor ClusterController: SessionHandler {
             }
             return domains[domain] ?? entries
         }
+    }
+
+    /// Some of a domain's entries; nil for those that it does not have.
+    func entries(of domain: ID<Domain>, _ keys: Set<String>) async throws(Fault) -> [(String, [UInt8]?)] {
+        if let known = domains[domain] { return keys.map { ($0, known[$0]) } }
+        let all = try await entries(of: domain)
+        return keys.map { ($0, all[$0]) }
     }
 
     func forgetUnused(_ domain: ID<Domain>) {

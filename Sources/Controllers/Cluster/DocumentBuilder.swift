@@ -26,18 +26,21 @@ struct DocumentBuilder: Sendable {
         let before = session.marks.neededDomains()
         let things = marked.holdings
         let guests = marked.guests
-        let built = try await controller.engine.read { tx throws(Fault) in
-            try (
-                things.map { id throws(Fault) in
-                    // Read here and not where the mark was made: all that is told at once is of one moment.
-                    let row = try tx.find(Holding.table, id)
-                    return (id, row, try row.flatMap { row throws(Fault) in try holding(tx, row) })
-                },
-                guests.map { instance throws(Fault) in (instance, try guest(tx, instance, on: session.host)) }
-            )
+        // Most changes are of domains alone, which are kept in memory.
+        if !things.isEmpty || !guests.isEmpty {
+            let built = try await controller.engine.read { tx throws(Fault) in
+                try (
+                    things.map { id throws(Fault) in
+                        // Read here and not where the mark was made: all that is told at once is of one moment.
+                        let row = try tx.find(Holding.table, id)
+                        return (id, row, try row.flatMap { row throws(Fault) in try holding(tx, row) })
+                    },
+                    guests.map { instance throws(Fault) in (instance, try guest(tx, instance, on: session.host)) }
+                )
+            }
+            for (id, row, entry) in built.0 { entries += note(id, row, entry, session) }
+            for (instance, facts) in built.1 { entries.append((Section.edge, instance.hex, facts)) }
         }
-        for (id, row, entry) in built.0 { entries += note(id, row, entry, session) }
-        for (instance, facts) in built.1 { entries.append((Section.edge, instance.hex, facts)) }
         entries += try await domainEntries(marked, before, session, controller)
         return entries
     }
@@ -86,15 +89,15 @@ struct DocumentBuilder: Sendable {
         var entries: [Entry] = []
         for domain in needed {
             let section = Section.domain(domain.hex)
-            let all = try await controller.entries(of: domain)
-            let keys: Set<String>
             if !before.contains(domain) || marked.everything {
-                keys = session.sentKeys(of: section).union(all.keys)
-            } else {
-                keys = marked.domains[domain] ?? []
+                let all = try await controller.entries(of: domain)
+                for key in session.sentKeys(of: section).union(all.keys) { entries.append((section, key, all[key])) }
+            } else if let keys = marked.domains[domain] {
+                // Some of it, so that the controller's own copy is not held while it changes.
+                for (key, payload) in try await controller.entries(of: domain, keys) { entries.append((section, key, payload)) }
             }
-            for key in keys { entries.append((section, key, all[key])) }
         }
+        guard marked.everything || !before.isSubset(of: needed) else { return entries }
         for section in session.sentSections() {
             guard let hex = Section.domain(of: section), let domain = ID<Domain>(hex: hex), !needed.contains(domain) else {
                 continue
@@ -219,10 +222,13 @@ struct DocumentBuilder: Sendable {
         return (entries, ports.map(\.id))
     }
 
-    /// A port's entry, its domain and its machine; nil when it is gone.
-    func port(_ tx: Reading, _ id: ID<Port>) throws(Fault) -> (domain: ID<Domain>, instance: ID<Instance>?, payload: [UInt8])? {
+    /// A port's entry, its domain, machine and host; nil when it is gone.
+    func port(
+        _ tx: Reading, _ id: ID<Port>
+    ) throws(Fault) -> (domain: ID<Domain>, instance: ID<Instance>?, host: ID<Host>?, payload: [UInt8])? {
         guard let port = try tx.find(Port.table, id) else { return nil }
-        return (port.domain, port.instance, try bytes(portEntry(tx, port)))
+        let entry = try portEntry(tx, port)
+        return (port.domain, port.instance, entry.host == 0 ? nil : ID(bits: entry.host), try bytes(entry))
     }
 
     /// A group's entry and its domain; nil when it is gone.

@@ -114,6 +114,21 @@ final class Marks: Sendable {
         var domainsOf: [ID<Instance>: Set<ID<Domain>>] = [:]
         /// Whether entries are being built: what they will be told of is not yet noted above.
         var isBuilding = false
+        /// How many of its machines need each domain: asked at every change of every domain.
+        var needs: [ID<Domain>: Int] = [:]
+        /// Whether something is marked that may wait for company.
+        var isPatient = false
+
+        mutating func setDomains(_ domains: Set<ID<Domain>>?, of instance: ID<Instance>) {
+            let before = domainsOf[instance] ?? []
+            guard before != domains ?? [] || domainsOf[instance] == nil else { return }
+            domainsOf[instance] = domains
+            for domain in domains ?? [] { needs[domain, default: 0] += 1 }
+            for domain in before {
+                let left = (needs[domain] ?? 1) - 1
+                needs[domain] = left > 0 ? left : nil
+            }
+        }
     }
 
     private let state = Mutex(State())
@@ -132,25 +147,41 @@ final class Marks: Sendable {
     func markGuest(_ instance: ID<Instance>) {
         mark({ $0.isBuilding || $0.domainsOf[instance] != nil }, { $0.marked.guests.insert(instance) })
     }
-    func markDomain(_ domain: ID<Domain>, _ key: String) {
+    /// Marks an entry of a domain.
+    ///
+    /// - Parameter mayWait: Whether it is told with the next change, or soon: what happens on other
+    ///   hosts comes often in a busy domain, and costs each host little when it comes in numbers.
+    func markDomain(_ domain: ID<Domain>, _ key: String, mayWait: Bool = false) {
         mark(
-            { $0.isBuilding || $0.domainsOf.values.contains { $0.contains(domain) } },
-            { $0.marked.domains[domain, default: []].insert(key) })
+            { $0.isBuilding || $0.needs[domain] != nil }, { $0.marked.domains[domain, default: []].insert(key) }, mayWait: mayWait)
     }
 
-    private func mark(_ concerned: (State) -> Bool, _ change: (inout State) -> Void) {
-        let isMarked = state.withLock { state in
+    private func mark(_ concerned: (State) -> Bool, _ change: (inout State) -> Void, mayWait: Bool = false) {
+        let wakes = state.withLock { state in
             guard concerned(state) else { return false }
             change(&state)
-            return true
+            if mayWait { state.isPatient = true }
+            return !mayWait
         }
-        if isMarked { wake.yield() }
+        if wakes { wake.yield() }
+    }
+
+    /// Has what may wait told now.
+    func hurry() {
+        let wakes = state.withLock { state in
+            defer { state.isPatient = false }
+            return state.isPatient
+        }
+        if wakes { wake.yield() }
     }
 
     /// What is marked; until `built`, everything counts as told.
     func take() -> Marked {
         state.withLock { state in
-            defer { state.marked = Marked() }
+            defer {
+                state.marked = Marked()
+                state.isPatient = false
+            }
             state.isBuilding = true
             return state.marked
         }
@@ -163,10 +194,10 @@ final class Marks: Sendable {
     func thing(of id: ID<Holding>) -> (Holding.Thing, Int64)? { state.withLock { $0.told[id] } }
     func toldHoldings() -> [ID<Holding>] { state.withLock { Array($0.told.keys) } }
 
-    func needs(_ instance: ID<Instance>, _ domains: Set<ID<Domain>>) { state.withLock { $0.domainsOf[instance] = domains } }
-    func noLongerNeeds(_ instance: ID<Instance>) { state.withLock { $0.domainsOf[instance] = nil } }
-    func neededDomains() -> Set<ID<Domain>> { state.withLock { $0.domainsOf.values.reduce(into: []) { $0.formUnion($1) } } }
-    func uses(_ domain: ID<Domain>) -> Bool { state.withLock { $0.domainsOf.values.contains { $0.contains(domain) } } }
+    func needs(_ instance: ID<Instance>, _ domains: Set<ID<Domain>>) { state.withLock { $0.setDomains(domains, of: instance) } }
+    func noLongerNeeds(_ instance: ID<Instance>) { state.withLock { $0.setDomains(nil, of: instance) } }
+    func neededDomains() -> Set<ID<Domain>> { state.withLock { Set($0.needs.keys) } }
+    func uses(_ domain: ID<Domain>) -> Bool { state.withLock { $0.needs[domain] != nil } }
 }
 
 /// Questions under way: each is answered, or times out.

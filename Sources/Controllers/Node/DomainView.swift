@@ -11,8 +11,8 @@ struct DomainView: Sendable {
     private var subnets: [String: SubnetEntry] = [:]
     private var ports: [String: PortEntry] = [:]
     private var groups: [String: GroupEntry] = [:]
-    /// Addresses by group, over all hosts.
-    private var members: [UInt64: Set<UInt32>] = [:]
+    /// Addresses by group, over all hosts, each list sorted: a plan takes it as it is.
+    private var members: [UInt64: [IPv4Address]] = [:]
     /// Keys of the ports that are on this host, so that a plan does not look at all of them.
     private var local: Set<String> = []
     private let host: UInt64
@@ -37,12 +37,34 @@ struct DomainView: Sendable {
     }
 
     private mutating func setPort(_ key: String, _ port: PortEntry?) {
-        if let old = ports[key] { for group in old.groups { members[group]?.remove(old.address) } }
+        if let old = ports[key] { for group in old.groups { forget(old.address, in: group) } }
         ports[key] = port
         local.remove(key)
         guard let port else { return }
-        for group in port.groups { members[group, default: []].insert(port.address) }
+        for group in port.groups { add(port.address, to: group) }
         if port.host == host { local.insert(key) }
+    }
+
+    private mutating func add(_ address: UInt32, to group: UInt64) {
+        let member = IPv4Address(bits: address)
+        let place = DomainView.place(of: member, in: members[group] ?? [])
+        members[group, default: []].insert(member, at: place)
+    }
+
+    private mutating func forget(_ address: UInt32, in group: UInt64) {
+        let member = IPv4Address(bits: address)
+        let place = DomainView.place(of: member, in: members[group] ?? [])
+        if let list = members[group], list.indices.contains(place), list[place] == member { members[group]?.remove(at: place) }
+    }
+
+    /// Where an address stands in a sorted list, or would.
+    private static func place(of address: IPv4Address, in list: [IPv4Address]) -> Int {
+        var (low, high) = (0, list.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if list[middle].bits < address.bits { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     var isEmpty: Bool { domain == nil }
@@ -82,7 +104,7 @@ struct DomainView: Sendable {
             },
             groups: planned,
             members: peers.sorted().map { group in
-                GroupMembers(group: group, addresses: (members[group.bits] ?? []).sorted().map(IPv4Address.init(bits:)))
+                GroupMembers(group: group, addresses: members[group.bits] ?? [])
             })
     }
 

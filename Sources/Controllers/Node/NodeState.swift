@@ -19,6 +19,9 @@ enum Work: Sendable, Hashable {
 actor NodeState {
     private var document = Document()
     private var views: [String: DomainView] = [:]
+    /// Guests' facts as they were read, by entry, with the domain that serves each: a busy host's are
+    /// asked for at every start.
+    private var guestFacts: [String: (domain: String, guest: EdgeGuest)] = [:]
     private(set) var host: ID<Host>?
     /// Whether the document may be acted on: it came in this session, or the wait for one is over.
     private(set) var isObeyed = false
@@ -67,8 +70,12 @@ actor NodeState {
         switch touched.section {
         case Section.images: return [.image(touched.key)]
         case Section.disks: return [.disk(touched.key)]
-        case Section.machines: return [.machine(touched.key)]
-        case Section.edge: return [.edge]
+        case Section.machines:
+            guestFacts[touched.key] = nil
+            return [.machine(touched.key)]
+        case Section.edge:
+            guestFacts[touched.key] = nil
+            return [.edge]
         default:
             guard let domain = Section.domain(of: touched.section) else { return [] }
             // A view that is not yet made reads everything when it is.
@@ -84,6 +91,7 @@ actor NodeState {
     /// All that the document names, and what it named until now.
     func everything(and touched: [Document.Touched] = []) -> [Work] {
         views = [:]
+        guestFacts = [:]
         var work = Set(touched.flatMap { self.work(for: $0) })
         for (section, entries) in document.sections {
             for key in entries.keys { work.formUnion(self.work(for: Document.Touched(section: section, key: key))) }
@@ -114,11 +122,18 @@ actor NodeState {
     func guests() throws(Fault) -> [String: [EdgeGuest]] {
         var guests: [String: [EdgeGuest]] = [:]
         for (key, payload) in (document.sections[Section.edge] ?? [:]).sorted(by: { $0.key < $1.key }) {
-            guard let machine = try machine(key), let domain = machine.ports.first?.domain else { continue }
-            do {
-                guests[hexDigits(domain), default: []].append(try JSONDecoder().decode(EdgeGuest.self, from: Data(payload)))
-            } catch { throw Fault(.internalError, "A guest's facts cannot be read.", because: error) }
+            guard let known = try guestFacts[key] ?? read(key, payload) else { continue }
+            guests[known.domain, default: []].append(known.guest)
         }
         return guests
+    }
+
+    private func read(_ key: String, _ payload: [UInt8]) throws(Fault) -> (domain: String, guest: EdgeGuest)? {
+        guard let machine = try machine(key), let domain = machine.ports.first?.domain else { return nil }
+        do {
+            let facts = (domain: hexDigits(domain), guest: try JSONDecoder().decode(EdgeGuest.self, from: Data(payload)))
+            guestFacts[key] = facts
+            return facts
+        } catch { throw Fault(.internalError, "A guest's facts cannot be read.", because: error) }
     }
 }

@@ -94,29 +94,34 @@ public struct Document: Sendable {
             throw Fault(
                 .conflict, "the document \(next.epoch).\(next.counter) is older than \(generation.epoch).\(generation.counter)")
         }
-        var changed = self
+        // Changed where it lies: a copy of a large document for each small update costs more than the update.
+        let before = digest
         var touched: [Touched] = []
+        var replaced: [(section: String, key: String, payload: [UInt8]?)] = []
         if update.whole {
             let named = Set(update.changes.map { Touched(section: $0.section, key: $0.key) })
             for (section, entries) in sections {
-                for key in entries.keys where !named.contains(Touched(section: section, key: key)) {
-                    changed.set(section, key, nil)
+                for (key, payload) in entries where !named.contains(Touched(section: section, key: key)) {
+                    replaced.append((section, key, payload))
                     touched.append(Touched(section: section, key: key))
                 }
             }
+            for entry in replaced { set(entry.section, entry.key, nil) }
         }
         for change in update.changes {
             let payload = change.payload.isEmpty ? nil : Array(change.payload)
-            if changed.sections[change.section]?[change.key] != payload {
-                touched.append(Touched(section: change.section, key: change.key))
-            }
-            changed.set(change.section, change.key, payload)
+            let old = sections[change.section]?[change.key]
+            guard old != payload else { continue }
+            touched.append(Touched(section: change.section, key: change.key))
+            replaced.append((change.section, change.key, old))
+            set(change.section, change.key, payload)
         }
-        guard changed.digest.bytes == Array(update.digest) else {
+        guard digest.bytes == Array(update.digest) else {
+            for entry in replaced.reversed() { set(entry.section, entry.key, entry.payload) }
+            assert(digest == before, "what an update changed is put back")
             throw Fault(.conflict, "the document \(next.epoch).\(next.counter) does not match its digest")
         }
-        changed.generation = next
-        self = changed
+        generation = next
         return touched
     }
 

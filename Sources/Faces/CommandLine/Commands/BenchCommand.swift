@@ -40,7 +40,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     struct API: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "api", abstract: "What calls cost in a full cloud of simulated hosts, which is made for it and removed again.")
+            commandName: "api",
+            abstract: "What calls cost in a full cloud of simulated hosts, which is made for it and removed again.")
         @Option(help: "How many machines the cloud has; more than 50,000 are written into its store.") var instances = 10_000
         @Option(help: "sqlite or postgresql.") var store = "sqlite"
         @Option(help: "Simulated hosts in session.") var hosts = 100
@@ -48,7 +49,7 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "Connections side by side.") var connections = 4
         @Option(help: "Where the cloud's files lie.") var root = "/var/tmp/karri-bench"
         @Option(help: "Begins the names of its things.") var mark = "kbench"
-        @Option(help: "The port of its API.") var port = 18_773
+        @Option(help: "The port of its API.") var port = 38_773
         @Flag(help: "Leaves the cloud running afterwards.") var keep = false
 
         func run() async throws {

@@ -67,5 +67,10 @@ enum Processes {
         return min(65536, UInt64(limit.rlim_max))
     }
 
-    private static let environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"]
+    /// glibc's allocator keeps a heap for each of many threads, and what long lists leave free in them
+    /// (mallopt(3)): a few heaps that are trimmed hold a fraction of it.
+    private static let environment = [
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2",
+        "MALLOC_TRIM_THRESHOLD_": "1048576", "MALLOC_MMAP_THRESHOLD_": "1048576",
+    ]
 }
