@@ -122,7 +122,9 @@ actor NodeState {
     func guests() throws(Fault) -> [String: [EdgeGuest]] {
         var guests: [String: [EdgeGuest]] = [:]
         for (key, payload) in (document.sections[Section.edge] ?? [:]).sorted(by: { $0.key < $1.key }) {
-            guard let known = try guestFacts[key] ?? read(key, payload) else { continue }
+            var known = guestFacts[key]
+            if known == nil { known = try read(key, payload) }
+            guard let known else { continue }
             guests[known.domain, default: []].append(known.guest)
         }
         return guests
