@@ -29,6 +29,8 @@ public final class Owner: Sendable {
     private struct State {
         var script = Script()
         var complaints: [String] = []
+        /// What really runs, whatever the store says: the host of each machine and its disks.
+        var running: [ID<Instance>: (host: ID<Host>, disks: [ID<Volume>])] = [:]
     }
 
     private let engine: any Engine
@@ -76,8 +78,17 @@ public final class Owner: Sendable {
     }
 
     private func act(_ host: Host, _ script: Script) async throws(Fault) -> Int {
-        let words = try await engine.read { tx throws(Fault) in try self.look(tx, host, script) }
+        let (words, disks) = try await engine.read { tx throws(Fault) in
+            let words = try self.look(tx, host, script)
+            var disks: [ID<Instance>: [ID<Volume>]] = [:]
+            for (holding, word) in words where holding.kind == .machine && word.observed == .running {
+                let id = ID<Instance>(stored: holding.thing)
+                disks[id] = try tx.attachments(of: id).map(\.volume)
+            }
+            return (words, disks)
+        }
         guard !words.isEmpty else { return 0 }
+        remember(words, disks, on: host.id)
         let compute = compute
         let now = chance.now()
         let seed = chance.bits()
@@ -98,6 +109,16 @@ public final class Owner: Sendable {
         }
     }
 
+    /// What the host has done, before it tells of it.
+    private func remember(_ words: [(Holding, Observation)], _ disks: [ID<Instance>: [ID<Volume>]], on host: ID<Host>) {
+        state.withLock { state in
+            for (holding, word) in words where holding.kind == .machine {
+                let id = ID<Instance>(stored: holding.thing)
+                state.running[id] = word.observed == .running ? (host, disks[id] ?? []) : nil
+            }
+        }
+    }
+
     /// What a host says of each thing that it should hold; of one that it is not told of, nothing.
     private func look(_ tx: Reading, _ host: Host, _ script: Script) throws(Fault) -> [(Holding, Observation)] {
         let holdings = try tx.holdings(on: host.id, pool: host.pool)
@@ -111,7 +132,17 @@ public final class Owner: Sendable {
             }
             if let word { words.append((holding, word)) }
         }
+        expectNamed(holdings, on: host.id)
         return words
+    }
+
+    /// A machine that runs is named to its host until it is gone.
+    private func expectNamed(_ holdings: [Holding], on host: ID<Host>) {
+        let named = Set(holdings.filter { $0.kind == .machine }.map(\.thing))
+        let running = state.withLock(\.running)
+        for (id, place) in running where place.host == host && !named.contains(id.stored) {
+            complain("machine \(id) runs and its host is told nothing of it")
+        }
     }
 
     private func image(_ tx: Reading, _ holding: Holding, _ script: Script) throws(Fault) -> Observation? {
@@ -128,7 +159,7 @@ public final class Owner: Sendable {
         let id = ID<Volume>(stored: holding.thing)
         guard let volume = try tx.find(Volume.table, id) else { return nil }
         if holding.wanted == .absent {
-            try expectUnused(tx, id)
+            expectUnused(id)
             return Observation(.absent)
         }
         if holding.observed == .ready || holding.observed == .failed { return nil }
@@ -139,12 +170,12 @@ public final class Owner: Sendable {
         return Observation(.ready)
     }
 
-    /// A disk must not go while a host may still run its machine.
-    private func expectUnused(_ tx: Reading, _ id: ID<Volume>) throws(Fault) {
-        guard let attachment = try tx.attachment(of: id),
-            let machine = try tx.holding(.machine, attachment.instance.stored), machine.granted, machine.observed != .absent
-        else { return }
-        complain("disk \(id) was to go while its machine was \(machine.observed)")
+    /// A disk must not go while its machine runs.
+    private func expectUnused(_ id: ID<Volume>) {
+        let running = state.withLock(\.running)
+        for (machine, place) in running where place.disks.contains(id) {
+            complain("disk \(id) was to go while machine \(machine) ran from it")
+        }
     }
 
     private func machine(_ tx: Reading, _ holding: Holding, _ script: Script) throws(Fault) -> Observation? {
