@@ -118,16 +118,19 @@ let house: [Part] = [
     Part(
         name: "AWS", folder: "Faces/AWS",
         uses: ["AWSProtocol", "EC2Model", "STSModel", "Identity", "Images", "Volumes", "Networks", "Compute", "Platform"],
-        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true, testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
+        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true,
+        testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
         uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol"], products: ["Crypto"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [
-            "CLinux", "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks", "Dataplane", "Edge",
+            "CLinux", "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks",
+            "Dataplane", "Edge",
             "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS", "Benchmarks",
-        ], products: ["ArgumentParser", "Logging", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true, testUses: ["DatabaseTesting"]),
+        ], products: ["ArgumentParser", "Logging", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true, testUses: ["DatabaseTesting"]
+    ),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),
     Part(name: "modelgen", folder: "modelgen", kind: .executable),
 ]

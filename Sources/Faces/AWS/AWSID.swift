@@ -81,7 +81,10 @@ enum AWSID {
         }
     }
 
-    private enum Spelling { case ours(UInt64), foreign }
+    private enum Spelling {
+        case ours(UInt64)
+        case foreign
+    }
 
     /// Nil for what has not the form of such an id.
     private static func read(_ text: String, prefixes: [String]) -> Spelling? {

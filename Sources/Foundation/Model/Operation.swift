@@ -32,8 +32,8 @@ public struct Operation: Identified, Sendable, Hashable {
 
     public init(
         id: ID<Operation>, account: ID<Account>, zone: ID<Zone>?, kind: String, subjectKind: Kind, subject: Int64, step: String,
-        state: State, attempt: Int64, refusals: Int64, due: Instant?, deadline: Instant?, inputs: String, fault: String?, request: String,
-        principal: String, created: Instant, ended: Instant?
+        state: State, attempt: Int64, refusals: Int64, due: Instant?, deadline: Instant?, inputs: String, fault: String?,
+        request: String, principal: String, created: Instant, ended: Instant?
     ) {
         self.id = id
         self.account = account

@@ -99,14 +99,14 @@ struct ControlProcess: Sendable {
         let administration = AdministrationService(
             engine: engine, services: services, cluster: cluster, configuration: configuration, chance: chance, log: log)
         let owners = FabricServer(path: installation.fabricSocket, sessions: cluster)
-        let operator_ = FabricServer(path: installation.adminSocket, services: [administration])
+        let operatorServer = FabricServer(path: installation.adminSocket, services: [administration])
         let face = awsFace(services, cluster)
         let log = log
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cluster.run() }
             group.addTask { try await worker.run() }
             group.addTask { try await owners.run(mode: 0o600) }
-            group.addTask { try await operator_.run(mode: 0o600) }
+            group.addTask { try await operatorServer.run(mode: 0o600) }
             group.addTask {
                 try await face.run { port in
                     log.notice("serves", metadata: ["endpoint": "\(configuration.endpoint)", "port": "\(port)"])
