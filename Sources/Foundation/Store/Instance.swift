@@ -152,7 +152,7 @@ extension Reading {
     }
 
     private func gather(_ parts: inout InstanceParts, _ condition: String, _ arguments: [Value]) throws(Fault) {
-        for tag in try rows(InstanceParts.tagQuery + condition + " ORDER BY x.thing, x.key", arguments, Tag.init) {
+        for tag in try rows(InstanceParts.tagQuery + condition + " ORDER BY i.id, x.key", arguments, Tag.init) {
             parts.tags[ID(stored: tag.thing), default: []].append(tag)
         }
         for port in try rows(
