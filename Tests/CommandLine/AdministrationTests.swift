@@ -27,7 +27,7 @@ struct AdministrationTests {
         try await Command.run("mkdir", ["-p", installation.run + "/admin"])
         let store = try TestStore(engineName)
         let engine = try await store.open()
-        let result = await Result {
+        let result = await outcome {
             try await engine.migrate(Migration.all)
             let configuration = Configuration(publicRange: IPv4Prefix("172.30.255.0/24")!)
             let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -55,6 +55,10 @@ struct AdministrationTests {
         store.remove()
         try await Command.run("rm", ["-rf", folder])
         try result.get()
+    }
+
+    private static func outcome(_ body: () async throws -> Void) async -> Result<Void, any Error> {
+        do { return .success(try await body()) } catch { return .failure(error) }
     }
 
     static func addHost(_ cloud: Cloud, named name: String) async throws {
@@ -186,7 +190,7 @@ struct TraceNameTests {
     func idsAreRead(text: String, id: AnyID) { #expect(TraceStory.Name(text) == .exactly(id)) }
 
     @Test(arguments: [
-        "", "-", "i-", "i-0123456789abcdef0", "i-0123456789abcde", "i-00123456789abcdeg", "x-00123456789abcdef",
+        "", "-", "i-", "i-1123456789abcdef0", "i-0123456789abcde", "i-00123456789abcdeg", "x-00123456789abcdef",
         "i-00123456789abcdéf",
         "ami 00123456789abcdef", "i-000123456789abcdef",
     ])

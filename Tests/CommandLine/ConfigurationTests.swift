@@ -41,27 +41,33 @@ struct ConfigurationTests {
         #expect(read.ranges == [IPv4Prefix("10.9.0.0/24")])
     }
 
-    @Test(
-        arguments: [
-            ("a port beyond all", { (c: inout Configuration) in c.port = 65536 }, Fault.Code.invalidParameter),
-            ("no port", { c in c.port = 0 }, .invalidParameter),
-            ("a name for an address", { c in c.address = "localhost" }, .invalidParameter),
-            // TLS is not built: anything but loopback would send signatures in the clear.
-            ("every address", { c in c.address = "0.0.0.0" }, .notSupported),
-            ("capitals in the region", { c in c.region = "Hall" }, .invalidParameter),
-            ("a region that begins with a digit", { c in c.region = "2hall" }, .invalidParameter),
-            ("a region that ends with a hyphen", { c in c.region = "hall-" }, .invalidParameter),
-            ("a password in the file that all may read", { c in c.store = "host=db PassWord=x" }, .invalidParameter),
-            ("too much promised", { c in c.overcommitment = 65 }, .invalidParameter),
-            ("too many hosts", { c in c.simulatedHosts = 1001 }, .invalidParameter),
-            ("all of the internet", { c in c.publicRange = .everything }, .invalidParameter),
-        ] as [(String, @Sendable (inout Configuration) -> Void, Fault.Code)])
-    func whatCannotBeIsRefused(what: String, change: @Sendable (inout Configuration) -> Void, code: Fault.Code) throws {
+    struct Impossible: Sendable {
+        var what: String
+        var code = Fault.Code.invalidParameter
+        var change: @Sendable (inout Configuration) -> Void
+    }
+
+    static let impossible: [Impossible] = [
+        Impossible(what: "a port beyond all") { $0.port = 65536 }, Impossible(what: "no port") { $0.port = 0 },
+        Impossible(what: "a name for an address") { $0.address = "localhost" },
+        // TLS is not built: anything but loopback would send signatures in the clear.
+        Impossible(what: "every address", code: .notSupported) { $0.address = "0.0.0.0" },
+        Impossible(what: "capitals in the region") { $0.region = "Hall" },
+        Impossible(what: "a region that begins with a digit") { $0.region = "2hall" },
+        Impossible(what: "a region that ends with a hyphen") { $0.region = "hall-" },
+        Impossible(what: "a password in the file that all may read") { $0.store = "host=db PassWord=x" },
+        Impossible(what: "too much promised") { $0.overcommitment = 65 },
+        Impossible(what: "too many hosts") { $0.simulatedHosts = 1001 },
+        Impossible(what: "all of the internet") { $0.publicRange = .everything },
+    ]
+
+    @Test(arguments: impossible)
+    func whatCannotBeIsRefused(_ impossible: Impossible) throws {
         var configuration = Configuration(publicRange: ConfigurationTests.range)
         try configuration.check()
-        change(&configuration)
+        impossible.change(&configuration)
         let refused = configuration
-        #expect { () throws(Fault) in try refused.check() } throws: { ($0 as? Fault)?.code == code }
+        #expect { try refused.check() } throws: { ($0 as? Fault)?.code == impossible.code }
     }
 
     /// The ends of a range of its own are no machine's; a part of somebody's network has no ends.
