@@ -11,16 +11,29 @@ import Synchronization
 /// When a guest that was asked to shut down is switched off, and starts that failed.
 final class Graces: Sendable {
     private let ends = Mutex<[String: ContinuousClock.Instant]>([:])
-    private let failures = Mutex<[String: (starts: UInt64, fault: String)]>([:])
+    private let failures = Mutex<[String: Failure]>([:])
+
+    private struct Failure {
+        var starts: UInt64
+        var fault: String
+        var until: ContinuousClock.Instant
+    }
+
+    /// How long a failed start is told before it is tried again: long enough for the cluster
+    /// controller to give a launch up, and what passes (a host that is just booting) passes.
+    static let failurePause = Duration.seconds(15)
 
     /// Whether the grace is over; nil when none was given.
     func isOver(_ key: String) -> Bool? { ends.withLock { ends in ends[key].map { $0 <= .now } } }
     func give(_ key: String, _ span: Duration) { ends.withLock { $0[key] = .now + span } }
     func end(_ key: String) { ends.withLock { $0[key] = nil } }
 
-    func failed(_ key: String, starts: UInt64, _ fault: String) { failures.withLock { $0[key] = (starts, fault) } }
+    func failed(_ key: String, starts: UInt64, _ fault: String) {
+        failures.withLock { $0[key] = Failure(starts: starts, fault: fault, until: .now + Graces.failurePause) }
+    }
+
     func failure(_ key: String, starts: UInt64) -> String? {
-        failures.withLock { failures in failures[key].flatMap { $0.starts == starts ? $0.fault : nil } }
+        failures.withLock { failures in failures[key].flatMap { $0.starts == starts && $0.until > .now ? $0.fault : nil } }
     }
     func forget(_ key: String) {
         end(key)
@@ -52,7 +65,7 @@ extension NodeController {
             case .start:
                 if let fault = graces.failure(key, starts: entry.startsWanted) {
                     report(Section.machines, key, entry.epoch, "failed") { $0.fault = fault }
-                    return nil
+                    return Graces.failurePause
                 }
                 guard await start(entry, id, key, name) else { continue }
             case .remember:
@@ -105,6 +118,8 @@ extension NodeController {
     private func start(_ entry: MachineEntry, _ id: ID<Instance>, _ key: String, _ name: String) async -> Bool {
         var undo = Undo()
         do throws(Fault) {
+            // A host that boots finds machines and disks in its document at once.
+            for disk in entry.disks { _ = try await lookAtDisk(hexDigits(disk.volume)) }
             let machine = try await machine(entry, id, name)
             for domain in Set(entry.ports.map(\.domain)) { _ = try await lookAtDomain(hexDigits(domain)) }
             for port in entry.ports {
