@@ -68,9 +68,7 @@ public struct InstanceSelection: Sendable, Hashable {
         return (text, arguments)
     }
 
-    public var hasTag: Bool { tagKey != nil }
-    /// Whether it holds all of the account's machines.
-    public var isAll: Bool { tagKey == nil && router == nil }
+    fileprivate var hasTag: Bool { tagKey != nil }
 
     fileprivate func tagCondition(_ arguments: inout [Value]) -> String {
         guard let tagKey else { return "" }
@@ -128,79 +126,80 @@ public struct InstanceParts: Sendable {
 }
 
 extension Reading {
-    /// The parts of some machines.
-    ///
-    /// - Parameter isPage: Whether they are all that one account has from the first id to the last,
-    ///   in order. A page is read as that range, a statement for each part; others by their ids, some
-    ///   at a time.
-    public func parts(of instances: [Instance], isPage: Bool = false) throws(Fault) -> InstanceParts {
+    /// The parts of some machines, read by their ids, a hundred machines at a time.
+    public func parts(of instances: [Instance]) throws(Fault) -> InstanceParts {
         var parts = InstanceParts()
-        guard let first = instances.first, let last = instances.last else { return parts }
-        if isPage, instances.count > InstanceParts.gatheredMax {
-            try gather(
-                &parts, " WHERE i.account = $1 AND i.id >= $2 AND i.id <= $3", [first.account.value, first.id.value, last.id.value])
-            return parts
-        }
         for start in stride(from: 0, to: instances.count, by: InstanceParts.gatheredMax) {
             var ids = instances[start..<min(start + InstanceParts.gatheredMax, instances.count)].map(\.id.value)
-            // Two widths make two texts of each statement, which the engines keep prepared.
-            let width = ids.count == 1 ? 1 : InstanceParts.gatheredMax
-            while ids.count < width { ids.append(last.id.value) }
-            try gather(&parts, width == 1 ? InstanceParts.one : InstanceParts.some, Array(ids))
+            // Few widths make few texts of each statement, which the engines keep prepared.
+            let width = ids.count == 1 ? 1 : ids.count <= 10 ? 10 : InstanceParts.gatheredMax
+            while ids.count < width, let last = ids.last { ids.append(last) }
+            switch width {
+            case 1: try gather(&parts, InstanceParts.one, ids)
+            case 10: try gather(&parts, InstanceParts.few, ids)
+            default: try gather(&parts, InstanceParts.many, ids)
+            }
         }
         return parts
     }
 
-    private func gather(_ parts: inout InstanceParts, _ condition: String, _ arguments: [Value]) throws(Fault) {
-        for tag in try rows(InstanceParts.tagQuery + condition + " ORDER BY i.id, x.key", arguments, Tag.init) {
-            parts.tags[ID(stored: tag.thing), default: []].append(tag)
+    private func gather(_ parts: inout InstanceParts, _ queries: InstanceParts.Queries, _ ids: [Value]) throws(Fault) {
+        for tag in try rows(queries.tags, ids, Tag.init) { parts.tags[ID(stored: tag.thing), default: []].append(tag) }
+        for port in try rows(queries.ports, ids, Port.table.decode) {
+            if let instance = port.instance { parts.ports[instance, default: []].append(port) }
         }
-        for port in try rows(
-            InstanceParts.portQuery + condition + " ORDER BY x.instance, x.device_index", arguments, Port.table.decode)
-        { if let instance = port.instance { parts.ports[instance, default: []].append(port) } }
         for (port, group, name) in try rows(
-            InstanceParts.groupQuery + condition + " ORDER BY x.port, x.place", arguments,
+            queries.groups, ids,
             { row throws(Fault) in (try row.take(ID<Port>.self), try row.take(ID<Group>.self), try row.take(String.self)) })
         { parts.groups[port, default: []].append((group, name)) }
-        for address in try rows(InstanceParts.addressQuery + condition, arguments, Address.table.decode) {
+        for address in try rows(queries.addresses, ids, Address.table.decode) {
             if let port = address.port { parts.addresses[port] = address }
         }
-        for attachment in try rows(
-            InstanceParts.attachmentQuery + condition + " ORDER BY x.instance, x.device", arguments, Attachment.table.decode)
-        { parts.attachments[attachment.instance, default: []].append(attachment) }
-        for holding in try rows(InstanceParts.holdingQuery + condition, arguments, Holding.table.decode) {
-            parts.holdings[ID(stored: holding.thing)] = holding
+        for attachment in try rows(queries.attachments, ids, Attachment.table.decode) {
+            parts.attachments[attachment.instance, default: []].append(attachment)
         }
+        for holding in try rows(queries.holdings, ids, Holding.table.decode) { parts.holdings[ID(stored: holding.thing)] = holding }
     }
 }
 
 extension InstanceParts {
-    /// How many machines' parts are read at a time by id.
-    static let gatheredMax = 32
+    /// How many machines' parts are read at a time.
+    static let gatheredMax = 100
 
-    fileprivate static let one = " WHERE i.id = $1"
-    fileprivate static let some = " WHERE i.id IN (\((1...gatheredMax).map { "$\($0)" }.joined(separator: ", ")))"
+    fileprivate static let one = Queries(1)
+    fileprivate static let few = Queries(10)
+    fileprivate static let many = Queries(gatheredMax)
 
-    // A plus before the id keeps SQLite from reading the rows of all accounts in a page's range, in
-    // place of those of its machines.
-    fileprivate static let tagQuery =
-        "SELECT \(Tag.list(of: "x")) FROM instance i JOIN tag x ON x.kind = 'instance' AND x.thing = +i.id"
-    fileprivate static let portQuery =
-        "SELECT \(Port.table.list(of: "x")) FROM instance i JOIN port x ON x.instance = i.id"
-    fileprivate static let groupQuery = """
-        SELECT x.port, x.security_group, g.name FROM instance i JOIN port p ON p.instance = i.id
-        JOIN port_group x ON x.port = p.id JOIN security_group g ON g.id = x.security_group
-        """
-    fileprivate static let addressQuery = """
-        SELECT \(Address.table.list(of: "x")) FROM instance i JOIN port p ON p.instance = i.id
-        JOIN address x ON x.port = p.id
-        """
-    fileprivate static let attachmentQuery =
-        "SELECT \(Attachment.table.list(of: "x")) FROM instance i JOIN attachment x ON x.instance = i.id"
-    fileprivate static let holdingQuery = """
-        SELECT \(Holding.table.list(of: "x")) FROM instance i
-        JOIN holding x ON x.thing_kind = 'machine' AND x.thing = +i.id
-        """
+    /// The statements for a number of ids. Each names its rows by an index's first columns and by
+    /// nothing else: over a range of ids an engine may read other accounts' rows, or whole tables.
+    fileprivate struct Queries {
+        let tags: String
+        let ports: String
+        let groups: String
+        let addresses: String
+        let attachments: String
+        let holdings: String
+
+        init(_ width: Int) {
+            let ids = "IN (\((1...width).map { "$\($0)" }.joined(separator: ", ")))"
+            tags = "SELECT \(Tag.list(of: "x")) FROM tag x WHERE x.kind = 'instance' AND x.thing \(ids) ORDER BY x.thing, x.key"
+            ports = "SELECT \(Port.table.list(of: "x")) FROM port x WHERE x.instance \(ids) ORDER BY x.instance, x.device_index"
+            groups = """
+                SELECT x.port, x.security_group, g.name FROM port p JOIN port_group x ON x.port = p.id
+                JOIN security_group g ON g.id = x.security_group WHERE p.instance \(ids) ORDER BY x.port, x.place
+                """
+            addresses = """
+                SELECT \(Address.table.list(of: "x")) FROM port p JOIN address x ON x.port = p.id WHERE p.instance \(ids)
+                """
+            attachments = """
+                SELECT \(Attachment.table.list(of: "x")) FROM attachment x
+                WHERE x.instance \(ids) ORDER BY x.instance, x.device
+                """
+            holdings = """
+                SELECT \(Holding.table.list(of: "x")) FROM holding x WHERE x.thing_kind = 'machine' AND x.thing \(ids)
+                """
+        }
+    }
 }
 
 extension Writing {

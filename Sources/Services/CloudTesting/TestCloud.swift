@@ -210,6 +210,11 @@ public final class TestCloud: Sendable {
 
     // MARK: Using it
 
+    /// A further account.
+    public func tenant(named name: String) async throws -> Tenant {
+        try await TestCloud.makeTenant(name, Plan(), engine, identity, chance)
+    }
+
     /// A call of a tenant, now.
     public func call(_ tenant: Tenant, dryRun: Bool = false) -> Call {
         let bits = chance.bits()

@@ -80,7 +80,7 @@ extension ComputeService {
     ) async throws(Fault) -> [InstanceView] {
         try await engine.read { tx throws(Fault) in
             try call.permitList(action)
-            return try views(tx, of: tx.instances(selection, after: after, limit: limit), isPage: selection.isAll, by: call)
+            return try views(tx, of: tx.instances(selection, after: after, limit: limit), by: call)
         }
     }
 
@@ -97,8 +97,8 @@ extension ComputeService {
         return ids.count <= 8 ? try await engine.readNow(look) : try await engine.read(look)
     }
 
-    func views(_ tx: Reading, of instances: [Instance], isPage: Bool = false, by call: Call) throws(Fault) -> [InstanceView] {
-        let parts = try tx.parts(of: instances, isPage: isPage)
+    func views(_ tx: Reading, of instances: [Instance], by call: Call) throws(Fault) -> [InstanceView] {
+        let parts = try tx.parts(of: instances)
         let zones = Dictionary(try tx.zones().map { ($0.id, $0) }) { first, _ in first }
         var numbers: [ID<Account>: String] = [:]
         return try instances.map { instance throws(Fault) in
