@@ -53,9 +53,9 @@ def open_group(cloud):
             time.sleep(0.5)
 
 
-def launch(cloud, group, count=1, **more):
+def launch(cloud, group, count=1, kind="t3.nano", **more):
     made = cloud.ec2.run_instances(
-        ImageId=cloud.starter, InstanceType="t3.nano", MinCount=count, MaxCount=count, KeyName="story",
+        ImageId=cloud.starter, InstanceType=kind, MinCount=count, MaxCount=count, KeyName="story",
         SecurityGroupIds=[group], **more)
     return [instance["InstanceId"] for instance in made["Instances"]]
 
@@ -136,7 +136,9 @@ def test_a_machines_life(cloud, key, open_group):
 
 
 def test_ten_at_once(cloud, key, open_group):
-    ids = launch(cloud, open_group, count=10)
+    # One processor each: with two, QEMU 7.2's translator was once seen to end on an assertion of its own
+    # (hw/pci/msix.c) while ten guests booted.
+    ids = launch(cloud, open_group, count=10, kind="t2.nano")
     try:
         machines = wait_for_state(cloud, ids, "running", seconds=300)
         assert len({m["PrivateIpAddress"] for m in machines}) == 10
