@@ -126,6 +126,40 @@ import Testing
         }
     }
 
+    /// Launches side by side fill the cloud to the last place: none is refused while there is room,
+    /// and none gets what another has.
+    @Test(arguments: EngineName.allCases)
+    func launchesFillTheCloud(engine: EngineName) async throws {
+        try await TestCloud.with(
+            engine,
+            {
+                $0.hosts = 4
+                $0.processors = 12
+            }
+        ) { cloud in
+            let each = Int(cloud.request().type.processors)
+            let room = 4 * 12 / each
+            let outcomes = await withTaskGroup(of: Fault.Code?.self) { group in
+                for number in 0..<(room + 6) {
+                    group.addTask {
+                        let tenant = number.isMultiple(of: 2) ? cloud.first : cloud.second
+                        do throws(Fault) { _ = try await cloud.compute.launch(cloud.request(), by: cloud.call(tenant)) } catch {
+                            return error.code
+                        }
+                        return nil
+                    }
+                }
+                var outcomes: [Fault.Code?] = []
+                for await outcome in group { outcomes.append(outcome) }
+                return outcomes
+            }
+            #expect(outcomes.count { $0 == nil } == room)
+            #expect(outcomes.compactMap(\.self) == Array(repeating: .noCapacity, count: 6))
+            let complaints = try await cloud.complaints()
+            #expect(complaints == [])
+        }
+    }
+
     /// A worker that is killed at random steps, again and again, while launches and removals go on.
     @Test(arguments: EngineName.allCases)
     func workersThatDie(engine: EngineName) async throws {

@@ -59,7 +59,10 @@ private struct LaunchPlan {
     var subnet: Subnet
     var groups: [ID<Group>]
     var rootSize: ByteCount
+    /// The hosts that were up before the transaction began, less what it has claimed of them since.
     var hosts: [Host]
+    /// Whether they are all hosts, read in this transaction.
+    var isFresh = false
 }
 
 extension ComputeService {
@@ -91,10 +94,13 @@ extension ComputeService {
         }
         let seals = sealed
         let reservation: ID<Reservation> = chance.id()
+        // Read apart from the transaction: whoever reads all hosts in it conflicts with everybody who
+        // claims of one. The claim's guard repeats what matters.
+        let hosts = try await engine.readNow { tx throws(Fault) in try tx.hostsThatAreUp() }
         return try await engine.write(contending: call.contending) { tx throws(Fault) in
             var dice = call.dice
             if let before = try repeated(tx, request, call) { return try views(tx, of: before, by: call) }
-            var plan = try plan(tx, request, call)
+            var plan = try plan(tx, request, hosts, call)
             try call.endIfDryRun()
             var made: [Instance] = []
             for (index, id) in ids.enumerated() {
@@ -130,7 +136,7 @@ extension ComputeService {
         return try tx.all(Instance.table, where: "reservation = $1 ORDER BY launch_index", [before.result.value])
     }
 
-    private func plan(_ tx: Writing, _ request: LaunchRequest, _ call: Call) throws(Fault) -> LaunchPlan {
+    private func plan(_ tx: Writing, _ request: LaunchRequest, _ hosts: [Host], _ call: Call) throws(Fault) -> LaunchPlan {
         try call.permit(Action<Instance>.run, context: call.requestTags(request.instanceTags))
         let account = try call.account()
         let image = try tx.find(request.image, for: .use, by: call).row
@@ -158,7 +164,7 @@ extension ComputeService {
         }
         return LaunchPlan(
             account: account, image: image, kernel: kernel, ramdisk: ramdisk, subnet: subnet,
-            groups: try groups(tx, request, subnet, call), rootSize: rootSize, hosts: try tx.hosts(in: subnet.zone))
+            groups: try groups(tx, request, subnet, call), rootSize: rootSize, hosts: hosts.filter { $0.zone == subnet.zone })
     }
 
     private func subnet(_ tx: Writing, _ request: LaunchRequest, _ account: ID<Account>, _ call: Call) throws(Fault) -> Subnet {
@@ -253,9 +259,20 @@ extension ComputeService {
         return instance
     }
 
-    /// Claims a host and the bytes of its pool, trying hosts in the order of placement. The plan's
-    /// hosts are kept as the claims leave them.
+    /// Claims a host and the bytes of its pool.
     private func place(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
+    {
+        do throws(Fault) { return try claim(tx, request, &plan, &dice) } catch {
+            guard error.code == .noCapacity, !plan.isFresh else { throw error }
+        }
+        // Room may have come since; and a refusal tells of every host.
+        plan.hosts = try tx.hosts(in: plan.subnet.zone)
+        plan.isFresh = true
+        return try claim(tx, request, &plan, &dice)
+    }
+
+    /// Claims of the plan's hosts in the order of placement. They are kept as the claims leave them.
+    private func claim(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
     {
         let need = Need(processors: request.type.processors, memory: request.type.memory)
         let placement = Placement.choose(need, among: plan.hosts, dice: &dice)
