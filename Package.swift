@@ -54,7 +54,7 @@ let house: [Part] = [
         products: ["Logging", "Subprocess"], tested: true),
     Part(name: "Authority", folder: "Foundation/Authority", uses: ["Model"], products: ["Crypto", "CryptoExtras"], tested: true),
     Part(
-        name: "Database", folder: "Foundation/Database", uses: ["Model", "CSQLite", "CPostgreSQL"], tested: true,
+        name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "CSQLite", "CPostgreSQL"], tested: true,
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
