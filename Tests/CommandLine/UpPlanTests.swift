@@ -100,12 +100,16 @@ struct UpPlanTests {
 
     @Test func theReportSaysWhatToType() throws {
         let configuration = try UpPlanTests.settle([])
-        var report = UpReport(configuration: configuration, installation: Installation(), profile: "karri")
+        var report = UpReport(
+            configuration: configuration, installation: Installation(), program: "/x/karri", profile: "karri")
         report.image = "ami-00123456789abcdef"
         #expect(report.text.contains("aws --profile karri ec2 run-instances --image-id ami-00123456789abcdef"))
         #expect(report.text.contains("/etc/karri/credentials/karri.json"))
         report.startLine = "/x/karri supervise"
         #expect(report.text.contains("After a reboot"))
+        #expect(!report.text.contains("eval"))
+        report.profile = nil
+        #expect(report.text.contains("  eval \"$(/x/karri credentials)\"\n  aws ec2 create-key-pair"))
     }
 
     // MARK: - Arguments

@@ -45,7 +45,8 @@ struct UpCommand: AsyncParsableCommand {
         if let caller { try Up.writeProfile(installation, wanted, credentials, for: caller) }
         try await Up.waitForHosts(installation, wanted)
         var report = UpReport(
-            configuration: wanted, installation: installation, profile: caller == nil ? nil : installation.mark, startLine: byHand)
+            configuration: wanted, installation: installation, program: program,
+            profile: caller == nil ? nil : installation.mark, startLine: byHand)
         if !noImages { report.image = try await StarterImages(installation, wanted).prepareSmall() }
         Output.line(report.text)
         if !noImages, !noDebian, !wanted.isSimulated { try await StarterImages(installation, wanted).prepareDebian() }

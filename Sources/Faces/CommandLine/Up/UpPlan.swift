@@ -158,6 +158,8 @@ enum UpPlan {
 struct UpReport {
     var configuration: Configuration
     var installation: Installation
+    /// The installed program's path.
+    var program: String
     /// The AWS profile that was written.
     var profile: String?
     /// What starts the cloud after a reboot, where no service manager does.
@@ -166,8 +168,7 @@ struct UpReport {
     var image: String?
 
     var text: String {
-        let aws =
-            profile.map { "aws --profile \($0)" } ?? "aws --endpoint-url \(configuration.endpoint) --region \(configuration.region)"
+        let aws = profile.map { "aws --profile \($0)" } ?? "aws"
         var lines = [
             "", "The cloud is up.", "",
             "  API          \(configuration.endpoint)  (region \(configuration.region), zone \(configuration.zone))",
@@ -180,6 +181,10 @@ struct UpReport {
         }
         if let startLine { lines += ["", "After a reboot, start it again with:", "  \(startLine)"] }
         lines += ["", "Next:"]
+        if profile == nil {
+            let command = [program, "credentials"] + PlaceOptions.arguments(installation)
+            lines.append("  eval \"$(\(command.joined(separator: " ")))\"")
+        }
         if let image {
             lines += [
                 "  \(aws) ec2 create-key-pair --key-name my --query KeyMaterial --output text > my.pem && chmod 600 my.pem",
