@@ -36,8 +36,11 @@ let products: [String: (package: String, url: String, version: Version)] = [
     "NIOCore": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
     "NIOHTTP1": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
     "NIOPosix": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
+    "NIOSSL": ("swift-nio-ssl", "https://github.com/apple/swift-nio-ssl", "2.37.6"),
     "Subprocess": ("swift-subprocess", "https://github.com/swiftlang/swift-subprocess", "1.0.2"),
+    "SwiftASN1": ("swift-asn1", "https://github.com/apple/swift-asn1", "1.7.4"),
     "SwiftProtobuf": ("swift-protobuf", "https://github.com/apple/swift-protobuf", "1.39.0"),
+    "X509": ("swift-certificates", "https://github.com/apple/swift-certificates", "1.21.1"),
 ]
 
 let house: [Part] = [
@@ -53,6 +56,9 @@ let house: [Part] = [
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],
         products: ["Logging", "Subprocess"], tested: true),
     Part(name: "Authority", folder: "Foundation/Authority", uses: ["Model"], products: ["Crypto", "CryptoExtras"], tested: true),
+    Part(
+        name: "Certificates", folder: "Foundation/Certificates", uses: ["Model", "Platform"],
+        products: ["Crypto", "CryptoExtras", "NIOSSL", "SwiftASN1", "X509"], tested: true),
     Part(
         name: "Database", folder: "Foundation/Database", uses: ["Model", "CSQLite", "CPostgreSQL"], tested: true,
         testUses: ["DatabaseTesting"]),
@@ -90,7 +96,8 @@ let house: [Part] = [
         products: ["Logging"], tested: true, testUses: ["CloudTesting"]),
 
     Part(
-        name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux"], products: ["Logging"],
+        name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux", "Certificates"],
+        products: ["Logging"],
         tested: true),
 
     // Services.
@@ -117,8 +124,11 @@ let house: [Part] = [
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(
         name: "AWS", folder: "Faces/AWS",
-        uses: ["AWSProtocol", "EC2Model", "STSModel", "Identity", "Images", "Volumes", "Networks", "Compute", "Platform"],
-        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true,
+        uses: [
+            "AWSProtocol", "EC2Model", "STSModel", "Certificates", "Identity", "Images", "Volumes", "Networks", "Compute",
+            "Platform",
+        ],
+        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore", "NIOSSL"], tested: true,
         testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
@@ -128,7 +138,8 @@ let house: [Part] = [
         uses: [
             "CLinux", "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks",
             "Dataplane", "Edge",
-            "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS", "Benchmarks",
+            "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS",
+            "Benchmarks",
         ], products: ["ArgumentParser", "Logging", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true, testUses: ["DatabaseTesting"]
     ),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),

@@ -1,5 +1,6 @@
 //  The AWS face: one HTTP server for every service of AWS that this cloud speaks.
 
+import Certificates
 import Compute
 import Hummingbird
 import HummingbirdCore
@@ -20,6 +21,8 @@ public struct AWSFaceConfiguration: Sendable {
     public var region: String
     /// `host:port` as DescribeRegions tells it; nil for the address that it listens on.
     public var endpoint: String?
+    /// What connections are secured with; nil for plain HTTP, which is for loopback addresses.
+    public var security: ListenerContext?
     /// A longer body is refused unread.
     public var bodyBytesMax = 1 << 20
     /// Calls a second, and at once, of one source address and of one access key.
@@ -68,7 +71,8 @@ public struct AWSFace: Sendable {
         settings.reuseAddress = true
         let application = Application(
             responder: responder,
-            server: .http1(configuration: .init(idleTimeout: .nanoseconds(nanoseconds(configuration.idleTimeout)))),
+            server: .listener(
+                .init(idleTimeout: .nanoseconds(nanoseconds(configuration.idleTimeout))), configuration.security),
             configuration: settings,
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
         try await application.run()

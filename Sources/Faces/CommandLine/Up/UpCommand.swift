@@ -35,6 +35,7 @@ struct UpCommand: AsyncParsableCommand {
         Output.remark("prepares folders and users")
         _ = try await InstallationFolders.prepare(installation)
         try Up.makeMasterKey(installation, chance: .system)
+        try Up.prepareCertificate(installation, wanted, chance: .system)
         let caller = noProfile ? nil : try CallingUser.current(environment())
         if let caller { wanted.profileOwner = caller.name }
         try wanted.write(installation)
@@ -59,6 +60,7 @@ struct UpCommand: AsyncParsableCommand {
         var wishes = UpPlan.wishes(installation, simulated: choices.simulate ?? before?.simulatedHosts ?? 0)
         let facts = await Preflight.gather(installation, wishes)
         let configuration = try UpPlan.settle(choices, before, facts, reserved: try await Up.reservedRanges())
+        try Up.checkCertificate(configuration, chance: .system)
         UpPlan.complete(&wishes, with: configuration)
         let findings = Preflight.judge(facts, wishes)
         for line in UpPlan.shown(findings, isFirst: before == nil) { Output.remark(line) }
@@ -81,7 +83,22 @@ struct UpCommand: AsyncParsableCommand {
 /// What a person may choose; what is left out stays as it was, or is found out.
 struct UpChoices: ParsableArguments {
     @Option(help: "The port of the API.") var port: Int?
-    @Option(help: "The loopback address of the API.") var address: String?
+    @Option(
+        help: ArgumentHelp(
+            "The IPv4 address that the API listens on; 0.0.0.0 for all. Beyond loopback it is served over TLS.",
+            valueName: "address")) var address: String?
+    @Option(
+        help: ArgumentHelp("The name or address by which clients reach the API, if it is another.", valueName: "name"))
+    var endpointName: String?
+    @Option(
+        help: ArgumentHelp(
+            "off, or own: over TLS with a certificate that the cloud makes, renews and says how to trust.", valueName: "mode"))
+    var tls: String?
+    @Option(
+        help: ArgumentHelp(
+            "The API's certificate in PEM, followed by those that signed it; followed when it changes.", valueName: "file"))
+    var tlsCertificate: String?
+    @Option(help: ArgumentHelp("Its private key in PEM, not encrypted.", valueName: "file")) var tlsKey: String?
     @Option(help: "The name of the region.") var region: String?
     @Option(
         help: ArgumentHelp(

@@ -39,7 +39,8 @@ enum UpPlan {
     static func complete(_ wishes: inout PreflightWishes, with configuration: Configuration) {
         wishes.ports = [
             .init(
-                "the API", option: "--port", .tcp, UInt16(clamping: configuration.port), on: IPv4Address(configuration.address))
+                "the API", option: "--port", .tcp, UInt16(clamping: configuration.port),
+                on: IPv4Address(configuration.address).flatMap { $0.bits == 0 ? nil : $0 })
         ]
         guard !configuration.isSimulated else {
             wishes.guestRanges = []
@@ -69,7 +70,6 @@ enum UpPlan {
             }
             configuration.region = region
         }
-        if let address = choices.address { configuration.address = address }
         if let port = choices.port { configuration.port = port }
         if let overcommitment = choices.overcommit { configuration.overcommitment = overcommitment }
         if let hosts = choices.simulate { configuration.simulatedHosts = hosts }
@@ -83,9 +83,45 @@ enum UpPlan {
             configuration.store = store
         }
         configuration.uplink = choices.uplink ?? before?.uplink ?? facts.uplink?.name
+        try settleListener(&configuration, choices, facts)
         try settleRange(&configuration, choices, isNew: before == nil, facts)
         try configuration.check()
         return configuration
+    }
+
+    private static func settleListener(_ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts) throws(Fault)
+    {
+        if let address = choices.address {
+            configuration.address = address
+            configuration.advertised = nil
+        }
+        if let name = choices.endpointName { configuration.advertised = name }
+        let isLoopback = IPv4Address(configuration.address)?.bytes.first == 127
+        let own = facts.interfaces.flatMap(\.addresses).filter { $0.bytes.first != 127 }
+        if let address = IPv4Address(configuration.address), !isLoopback, address.bits != 0, !own.contains(address) {
+            throw Fault(
+                .invalidParameter,
+                "\(address) is not an address of this host: \(own.map(\.description).joined(separator: ", ")), or 0.0.0.0 for all")
+        }
+        if configuration.address == "0.0.0.0", configuration.advertised == nil {
+            let first = facts.interfaces.first { $0.name == configuration.uplink }?.addresses.first ?? own.first
+            configuration.advertised = first?.description ?? "127.0.0.1"
+        }
+        configuration.otherNames = configuration.address == "0.0.0.0" ? own.map(\.description) : []
+        configuration.security = try security(configuration.security, choices, isLoopback: isLoopback)
+    }
+
+    private static func security(_ before: APISecurity, _ choices: UpChoices, isLoopback: Bool) throws(Fault) -> APISecurity {
+        switch (choices.tls, choices.tlsCertificate, choices.tlsKey) {
+        case (nil, let certificate?, let key?):
+            return .files(certificate: try PlaceOptions.absolute(certificate), key: try PlaceOptions.absolute(key))
+        case (nil, nil, nil): return before == .none && !isLoopback ? .own : before
+        case ("own", nil, nil): return .own
+        case ("off", nil, nil): return .none
+        case (nil, _, _): throw Fault(.missingParameter, "--tls-certificate and --tls-key go together")
+        case (_, nil, nil): throw Fault(.invalidParameter, "--tls is own or off, not \(choices.tls ?? "")")
+        default: throw Fault(.conflictingParameters, "--tls is for a cloud without --tls-certificate and --tls-key")
+        }
     }
 
     private static func settleRange(
@@ -165,15 +201,23 @@ struct UpReport {
     /// The image for the next commands.
     var image: String?
 
+    /// The certificate that clients have to be told of, where it is the cloud's own.
+    private var trusted: String? { configuration.security == .own ? installation.trustedCertificate : nil }
+
     var text: String {
         let aws =
             profile.map { "aws --profile \($0)" } ?? "aws --endpoint-url \(configuration.endpoint) --region \(configuration.region)"
+            + (trusted.map { " --ca-bundle \($0)" } ?? "")
         var lines = [
             "", "The cloud is up.", "",
             "  API          \(configuration.endpoint)  (region \(configuration.region), zone \(configuration.zone))",
             "  credentials  \(Credentials.path(of: AdministrationService.firstAccount, installation))"
                 + (profile.map { ", AWS profile \($0)" } ?? ""),
         ]
+        if let trusted {
+            lines.append("  certificate  signed by the cloud's own authority; clients trust it by AWS_CA_BUNDLE=\(trusted)")
+            if profile != nil { lines.append("               (the AWS profile does already; copy the file to other machines)") }
+        }
         if !configuration.isSimulated {
             lines.append("  machines     reached from this host by ssh at addresses of \(configuration.publicRange)")
             lines += reach.map { "               \($0)" }
