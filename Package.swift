@@ -52,6 +52,7 @@ let house: [Part] = [
 
     // Foundation.
     Part(name: "Model", folder: "Foundation/Model", tested: true),
+    Part(name: "Meters", folder: "Foundation/Meters", uses: ["Model"], tested: true),
     Part(
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],
         products: ["Logging", "Subprocess"], tested: true),
@@ -60,14 +61,14 @@ let house: [Part] = [
         name: "Certificates", folder: "Foundation/Certificates", uses: ["Model", "Platform"],
         products: ["Crypto", "CryptoExtras", "NIOSSL", "SwiftASN1", "X509"], tested: true),
     Part(
-        name: "Database", folder: "Foundation/Database", uses: ["Model", "CSQLite", "CPostgreSQL"], tested: true,
+        name: "Database", folder: "Foundation/Database", uses: ["Model", "Meters", "CSQLite", "CPostgreSQL"], tested: true,
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
         name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
         testUses: ["DatabaseTesting"]),
     Part(
-        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
+        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Meters", "Store", "Platform"], products: ["Logging"],
         tested: true, testUses: ["DatabaseTesting"]),
     Part(
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
@@ -125,7 +126,7 @@ let house: [Part] = [
     Part(
         name: "AWS", folder: "Faces/AWS",
         uses: [
-            "AWSProtocol", "EC2Model", "STSModel", "Certificates", "Identity", "Images", "Volumes", "Networks", "Compute",
+            "AWSProtocol", "EC2Model", "STSModel", "Certificates", "Meters", "Identity", "Images", "Volumes", "Networks", "Compute",
             "Platform",
         ],
         products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore", "NIOSSL"], tested: true,
@@ -136,11 +137,13 @@ let house: [Part] = [
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [
-            "CLinux", "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks",
+            "CLinux", "Model", "Meters", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor",
+            "Disks",
             "Dataplane", "Edge",
             "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS",
             "Benchmarks",
-        ], products: ["ArgumentParser", "Logging", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true, testUses: ["DatabaseTesting"]
+        ], products: ["ArgumentParser", "Hummingbird", "Logging", "NIOCore", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true,
+        testUses: ["DatabaseTesting"]
     ),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),
     Part(name: "modelgen", folder: "modelgen", kind: .executable),

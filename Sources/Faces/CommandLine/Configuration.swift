@@ -24,6 +24,8 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var advertised: String?
     /// What a certificate of the cloud's own is for, besides.
     public var otherNames: [String] = []
+    /// Where the operator's meters and health are read, on loopback; nil for a cloud of an earlier release.
+    public var metersPort: Int?
     /// The addresses of the outside that machines get.
     public var publicRange: IPv4Prefix
     /// Ranges that were the public one before: machines may still have addresses of them.
@@ -55,6 +57,7 @@ public struct Configuration: Sendable, Hashable, Codable {
         advertised = try values.decodeIfPresent(String.self, forKey: .advertised)
         otherNames = try values.decodeIfPresent([String].self, forKey: .otherNames) ?? otherNames
         earlierRanges = try values.decodeIfPresent([IPv4Prefix].self, forKey: .earlierRanges) ?? earlierRanges
+        metersPort = try values.decodeIfPresent(Int.self, forKey: .metersPort)
         publicMode = try values.decodeIfPresent(PublicMode.self, forKey: .publicMode) ?? publicMode
         uplink = try values.decodeIfPresent(String.self, forKey: .uplink)
         guestMTU = try values.decodeIfPresent(Int64.self, forKey: .guestMTU) ?? guestMTU
@@ -100,6 +103,9 @@ public struct Configuration: Sendable, Hashable, Codable {
             throw Fault(.invalidParameter, "a region's name is 3 to 32 lower-case letters, digits and hyphens, not \(region)")
         }
         guard (1...65535).contains(port) else { throw Fault(.invalidParameter, "\(port) is not a port") }
+        guard metersPort.map({ (1...65535).contains($0) && $0 != port }) ?? true else {
+            throw Fault(.invalidParameter, "the meters need a port of their own from 1 to 65535 (--meters-port)")
+        }
         guard let listening = IPv4Address(address) else { throw Fault(.invalidParameter, "\(address) is not an IPv4 address") }
         guard listening.bytes.first == 127 || security != .none else {
             throw Fault(

@@ -106,7 +106,10 @@ struct ControlProcess: Sendable {
         let security =
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
-        let face = awsFace(services, cluster, security)
+        let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
+        let face = awsFace(services, cluster, security, readiness)
+        let meters = CloudMeters(
+            engine: engine, runner: runner, face: face.meters, cluster: cluster, installation: installation, chance: chance)
         let log = log
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cluster.run() }
@@ -119,6 +122,9 @@ struct ControlProcess: Sendable {
                     await announceWhenAnswering()
                 }
             }
+            if let port = configuration.metersPort {
+                group.addTask { try await OperatorListener(port: port, meters: meters, readiness: readiness, log: log).run() }
+            }
             if let security { group.addTask { try await follow(security) } }
             group.addTask { try await lookForHosts(cluster) }
             group.addTask { try await forget(compute) }
@@ -128,7 +134,9 @@ struct ControlProcess: Sendable {
         }
     }
 
-    private func awsFace(_ services: Services, _ cluster: ClusterController, _ security: ListenerContext?) -> AWSFace {
+    private func awsFace(
+        _ services: Services, _ cluster: ClusterController, _ security: ListenerContext?, _ readiness: @escaping ReadinessCheck
+    ) -> AWSFace {
         var settings = AWSFaceConfiguration(region: configuration.region)
         settings.address = configuration.address
         settings.port = configuration.port
@@ -137,6 +145,7 @@ struct ControlProcess: Sendable {
         return AWSFace(
             configuration: settings, identity: services.identity, compute: services.compute, images: services.images,
             volumes: services.volumes, networks: services.networks, chance: chance, logger: log,
+            readiness: readiness,
             consoleOutput: { id throws(Fault) in
                 let (content, at) = try await cluster.consoleOutput(of: id)
                 return (content, at)

@@ -85,6 +85,10 @@ struct UpChoices: ParsableArguments {
     @Option(help: "The port of the API.") var port: Int?
     @Option(
         help: ArgumentHelp(
+            "The port of /metrics and /health on 127.0.0.1; else the first free one after the API's.", valueName: "port"))
+    var metersPort: Int?
+    @Option(
+        help: ArgumentHelp(
             "The IPv4 address that the API listens on; 0.0.0.0 for all. Beyond loopback it is served over TLS.",
             valueName: "address")) var address: String?
     @Option(

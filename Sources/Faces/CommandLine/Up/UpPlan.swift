@@ -42,6 +42,10 @@ enum UpPlan {
                 "the API", option: "--port", .tcp, UInt16(clamping: configuration.port),
                 on: IPv4Address(configuration.address).flatMap { $0.bits == 0 ? nil : $0 })
         ]
+        if let meters = configuration.metersPort {
+            wishes.ports.append(
+                .init("the meters", option: "--meters-port", .tcp, UInt16(clamping: meters), on: IPv4Address(127, 0, 0, 1)))
+        }
         guard !configuration.isSimulated else {
             wishes.guestRanges = []
             return
@@ -91,6 +95,7 @@ enum UpPlan {
 
     private static func settleListener(_ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts) throws(Fault)
     {
+        configuration.metersPort = choices.metersPort ?? configuration.metersPort ?? freePort(after: configuration.port, facts)
         if let address = choices.address {
             configuration.address = address
             configuration.advertised = nil
@@ -109,6 +114,13 @@ enum UpPlan {
         }
         configuration.otherNames = configuration.address == "0.0.0.0" ? own.map(\.description) : []
         configuration.security = try security(configuration.security, choices, isLoopback: isLoopback)
+    }
+
+    /// Below where the kernel takes ports for connections from, if it can be.
+    private static func freePort(after port: Int, _ facts: HostFacts) -> Int? {
+        let taken = Set(facts.listeners.filter { $0.transport == .tcp }.map { Int($0.port) })
+        return (port + 1..<port + 1000).first { $0 <= 65535 && !taken.contains($0) }
+            ?? (1024..<port).last { !taken.contains($0) }
     }
 
     private static func security(_ before: APISecurity, _ choices: UpChoices, isLoopback: Bool) throws(Fault) -> APISecurity {
@@ -214,6 +226,9 @@ struct UpReport {
             "  credentials  \(Credentials.path(of: AdministrationService.firstAccount, installation))"
                 + (profile.map { ", AWS profile \($0)" } ?? ""),
         ]
+        if let meters = configuration.metersPort {
+            lines.append("  meters       http://\(OperatorListener.address):\(meters)/metrics, and /health/ready")
+        }
         if let trusted {
             lines.append("  certificate  signed by the cloud's own authority; clients trust it by AWS_CA_BUNDLE=\(trusted)")
             if profile != nil { lines.append("               (the AWS profile does already; copy the file to other machines)") }
