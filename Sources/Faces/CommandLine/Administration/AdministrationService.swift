@@ -67,7 +67,7 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
     private static func line(_ line: Overview.HostLine, _ heard: Instant?) -> HostStatus {
         HostStatus.with {
             $0.name = line.host.name
-            $0.state = heard == nil && line.host.state == .up ? "away" : line.host.state.rawValue
+            $0.state = HostWords.state(line, heard)
             $0.zone = line.zone
             $0.accelerator = line.host.accelerator
             $0.processors = line.host.processors

@@ -10,6 +10,7 @@ public final class SQLiteEngine: Engine {
     static let walBytesMax = 64 << 20
 
     public var name: EngineName { .sqlite }
+    public let meters = EngineMeters()
 
     private let writer: SQLiteWriter
     private let readers: Lanes<SQLiteConnection>
@@ -35,7 +36,7 @@ public final class SQLiteEngine: Engine {
         checkpoints = SQLiteCheckpoints(
             try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: 256), startBytes: 4 << 20,
             waitBytes: Int64(SQLiteEngine.walBytesMax))
-        writer = SQLiteWriter(writing, hub: hub, checkpoints: checkpoints, waitingMax: waitingMax)
+        writer = SQLiteWriter(writing, hub: hub, checkpoints: checkpoints, waitingMax: waitingMax, meters: meters)
         self.readers = Lanes("karri.sqlite.reader", reading, waitingMax: waitingMax)
     }
 
