@@ -83,7 +83,22 @@ public enum InstallationFolders {
         _ = ControlGroups(mark: installation.mark).removeAll()
         // The state folder goes last, because the mark in it is what allows to go on.
         for folder in removed { try await Command.run("rm", ["-rf", "--one-file-system", "--", folder]) }
+        removeEmptyParents(of: removed, upTo: installation.root)
         try await SystemUsers.remove(installation)
+    }
+
+    /// Below a root of the installation's own the folders that held only its folders go too, and so
+    /// does the root.
+    private static func removeEmptyParents(of folders: [String], upTo root: String) {
+        guard !root.isEmpty else { return }
+        for folder in folders where folder.hasPrefix(root + "/") {
+            var parent = folder[...]
+            while parent.count > root.count, let slash = parent.lastIndex(of: "/") {
+                parent = parent[..<slash]
+                // One that holds something, or is a mount point, stays.
+                rmdir(String(parent))
+            }
+        }
     }
 
     /// Mount points at or below some folders, the deepest first (proc(5), mountinfo).
