@@ -52,6 +52,7 @@ struct UpPlanTests {
         #expect(after.metersPort != after.port, "the meters make room for the API")
         after = try UpPlanTests.settle(["--no-debian", "--no-profile"], before: before)
         #expect(after.wantsImages && !after.preparesDebian && !after.writesProfile)
+        #expect(after.ofProcesses == before.ofProcesses, "no process restarts for it")
         #expect(try UpPlanTests.settle(["--port", "9003"], before: after).preparesDebian == false)
         #expect(try UpPlanTests.settle(["--debian"], before: after).preparesDebian)
     }

@@ -74,6 +74,13 @@ public struct Configuration: Sendable, Hashable, Codable {
         profileOwner = try values.decodeIfPresent(String.self, forKey: .profileOwner)
     }
 
+    /// The settings that processes go by: `karri up` alone reads the others, and restarts nothing for them.
+    var ofProcesses: Configuration {
+        var copy = self
+        (copy.wantsImages, copy.wantsDebian, copy.writesProfile, copy.profileOwner) = (true, true, true, nil)
+        return copy
+    }
+
     public var zone: String { region + "a" }
     /// All ranges that this host answers for.
     public var ranges: [IPv4Prefix] { [publicRange] + earlierRanges }

@@ -37,7 +37,7 @@ struct UpCommand: AsyncParsableCommand {
         if let caller { wanted.profileOwner = caller.name }
         try wanted.write(installation)
         let program = try await InstalledProgram.install(installation)
-        let byHand = try await Up.start(installation, program: program, changed: before != wanted)
+        let byHand = try await Up.start(installation, program: program, changed: before?.ofProcesses != wanted.ofProcesses)
         try await InstalledProgram.removeOthers(installation, keeping: program)
         let credentials = try await Credentials.ofFirstAccount(installation)
         if let caller { try Up.writeProfile(installation, wanted, credentials, for: caller) }
