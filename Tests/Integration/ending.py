@@ -32,7 +32,7 @@ def processes():
 
 def emulators(cloud):
     """The QEMU processes of a cloud's machines, by instance id."""
-    guests = f"path={cloud.root}/var/lib/karri/node/guests/"
+    guests = f"{cloud.root}/var/lib/karri/node/guests/"
     found = {}
     for process in processes():
         words = command_of(process)
@@ -84,6 +84,13 @@ class Killer:
         print("killed", self.killed)
         if self.fault:
             raise self.fault
+
+    def wait_until_each(self, count, seconds=120):
+        """Until every process was killed so often."""
+        end = time.monotonic() + seconds
+        while min(self.killed.values()) < count and not self.fault:
+            assert time.monotonic() < end, f"not killed often enough: {self.killed}"
+            time.sleep(0.1)
 
     def run(self):
         try:
@@ -149,12 +156,14 @@ class Load:
             assert self.acknowledged.setdefault(token, found) == found, "a token was answered by another launch"
         return instance["InstanceId"]
 
-    def launch_and_perhaps_end(self, number):
-        identifier = self.launch(number)
+    def launch_and_perhaps_end(self, number, pauses):
+        """Launches after a random pause; some end after another one."""
         with self.lock:
-            ends, pause = self.random.random() < 0.4, self.random.uniform(0, 2)
+            before, ends, after = self.random.uniform(*pauses), self.random.random() < 0.4, self.random.uniform(*pauses)
+        time.sleep(before)
+        identifier = self.launch(number)
         if ends:
-            time.sleep(pause)
+            time.sleep(after)
             self.end([identifier])
 
     def end(self, identifiers):
