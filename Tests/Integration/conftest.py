@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -103,6 +104,8 @@ class Cloud:
             time.sleep(0.5)
 
     def uninstall(self):
+        if os.environ.get("KARRI_KEEP_LOGS"):
+            shutil.copytree(self.root / "var/log/karri", pathlib.Path(os.environ["KARRI_KEEP_LOGS"]) / self.mark)
         return self.karri("uninstall", "--yes", seconds=180)
 
     def logs(self):

@@ -5,7 +5,9 @@ import os
 import pathlib
 import random
 import secrets
+import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -198,7 +200,7 @@ class Load:
                 return
             if time.monotonic() > end:
                 stories = "\n".join(self.cloud.karri("trace", i, check=False) for i in list(wrong)[:3])
-                raise AssertionError(f"not as asked after {seconds} s: {wrong}\n{stories}")
+                raise AssertionError(f"not as asked after {seconds} s: {wrong}\n{stories}\n{self.cloud.logs()}")
             time.sleep(0.5)
 
 
@@ -211,3 +213,54 @@ def check(cloud, seconds=60):
             return
         assert time.monotonic() < end, said
         time.sleep(1)
+
+
+def number_of(mark):
+    """The device group and route table of a mark, as `DataplaneNames.number` makes it (FNV-1a)."""
+    value = 2166136261
+    for byte in mark.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value & 0x3FFFFFFF | 0x40000000
+
+
+def run(*words, check=True):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+def processes_of(cloud):
+    """All that runs for a cloud: what names its folder, and its libvirtd."""
+    found = [process for process in processes() if any(str(cloud.root) in word for word in command_of(process))]
+    daemon = own_process(cloud, "libvirtd")
+    return found + ([daemon] if daemon else [])
+
+
+def switch_off(cloud):
+    """Leaves of a cloud what a host has of it after a reboot: its files, without those of the run folder."""
+    end = time.monotonic() + 30
+    while found := processes_of(cloud):
+        assert time.monotonic() < end, [command_of(process) for process in found]
+        # The supervisor first, so that it starts nothing again.
+        for process in sorted(found, key=lambda process: "supervise" not in command_of(process)):
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.1)
+    for line in run("ip", "netns", "list").splitlines():
+        if line.startswith(f"{cloud.mark}-"):
+            run("ip", "netns", "delete", line.split()[0])
+    for link in json.loads(run("ip", "-j", "link", "show", "group", str(number_of(cloud.mark))) or "[]"):
+        run("ip", "link", "delete", link["ifname"], check=False)
+    table = str(number_of(cloud.mark))
+    while f"lookup {table}" in run("ip", "-4", "rule", "show"):
+        run("ip", "-4", "rule", "delete", "table", table)
+    run("ip", "-4", "route", "flush", "table", table, check=False)
+    for line in run("nft", "list", "tables").splitlines():
+        if line.split()[-1] == cloud.mark:
+            run("nft", "delete", *line.split())
+    shutil.rmtree(cloud.root / "run/karri")
+    # The one sign of another boot that cannot be had without one.
+    (cloud.root / "var/lib/karri/node/libvirt/boot").write_text("an earlier one\n")
+    assert not run("ip", "-j", "link", "show", "group", table).strip("[] \n")
