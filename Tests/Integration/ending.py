@@ -146,6 +146,8 @@ class Load:
         # By token: the reservation and the machine.
         self.acknowledged = {}
         self.asked_to_end = set()
+        # Those whose end was acknowledged.
+        self.ended = set()
         self.prefix = f"{random.getrandbits(32):08x}"
 
     def launch(self, number):
@@ -173,6 +175,8 @@ class Load:
         with self.lock:
             self.asked_to_end.update(identifiers)
         persistently(lambda: client.terminate_instances(InstanceIds=identifiers))
+        with self.lock:
+            self.ended.update(identifiers)
 
     @property
     def all(self):
