@@ -255,8 +255,9 @@ def switch_off(cloud):
     for line in run("ip", "netns", "list").splitlines():
         if line.startswith(f"{cloud.mark}-"):
             run("ip", "netns", "delete", line.split()[0])
-    for link in json.loads(run("ip", "-j", "link", "show", "group", str(number_of(cloud.mark))) or "[]"):
-        run("ip", "link", "delete", link["ifname"], check=False)
+    for link in links_of(cloud):
+        # A veth goes with its peer.
+        run("ip", "link", "delete", link, check=False)
     table = str(number_of(cloud.mark))
     while f"lookup {table}" in run("ip", "-4", "rule", "show"):
         run("ip", "-4", "rule", "delete", "table", table)
@@ -267,4 +268,10 @@ def switch_off(cloud):
     shutil.rmtree(cloud.root / "run/karri")
     # The one sign of another boot that cannot be had without one.
     (cloud.root / "var/lib/karri/node/libvirt/boot").write_text("an earlier one\n")
-    assert not run("ip", "-j", "link", "show", "group", table).strip("[] \n")
+    assert links_of(cloud) == []
+
+
+def links_of(cloud):
+    links = json.loads(run("ip", "-j", "link", "show", "group", str(number_of(cloud.mark))) or "[]")
+    # `ip` writes {} for each link of another group.
+    return [link["ifname"] for link in links if link]

@@ -3,7 +3,7 @@ the pool are whole. A cloud lies on an ext4 in a file; a clone of the file, made
 system below it, is what a disk would hold at that instant. Each is mounted, which replays its journal."""
 
 import concurrent.futures
-import pathlib
+import hashlib
 import shutil
 import sqlite3
 import subprocess
@@ -13,6 +13,7 @@ import time
 import conftest
 import ending
 import pytest
+from test_machines import wait_for_state
 from test_simulated import any_image
 
 # An instance's id is stored as a signed number of 64 bits.
@@ -150,3 +151,44 @@ def test_power_cuts_while_simulated_machines_come_and_go(disk):
     print("machines in each cut:", counts)
     # The instants differ, and there was something to lose.
     assert len(set(counts)) > 1 and cuts[-1][1] and any(ended for _, _, ended in cuts)
+
+
+def test_a_power_cut_under_real_machines(disk):
+    """The host itself loses its power: a cloud starts on what its disk held at that instant."""
+    random = ending.dice()
+    key = disk.folder / "key.pem"
+    for cloud in conftest.run_cloud(disk.above):
+        image = cloud.image("starter")
+        key.write_text(cloud.ec2.create_key_pair(KeyName="cut", KeyType="ed25519")["KeyMaterial"])
+        key.chmod(0o600)
+        [group] = cloud.ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"]
+        cloud.ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
+        load = ending.Load(cloud, random, ImageId=image, InstanceType="t2.nano", KeyName="cut")
+        elder = load.launch(0)
+        load.wait_until_settled(60)
+        [machine] = cloud.instances([elder])
+        cloud.ssh(key, machine["PublicIpAddress"], "echo kept > /root/kept; sync", seconds=240)
+
+        def work(_):
+            # One after another, so that the cuts fall into the making of disks.
+            for number in range(1, 4):
+                load.launch(number)
+                time.sleep(random.uniform(0, 1))
+
+        copy, acknowledged, _ = random.choice(cuts_while(disk, random, 4, load, work))
+        ending.switch_off(cloud)
+        disk.unmount(disk.above)
+        disk.mount(copy, disk.above)
+        cloud.up()
+        kept = ending.Load(cloud, random)
+        assert set(acknowledged) <= set(kept.states())
+        wait_for_state(cloud, acknowledged, "running", seconds=180)
+        assert cloud.ssh(key, machine["PublicIpAddress"], "cat /root/kept", seconds=240) == "kept\n"
+        for each in cloud.instances(acknowledged):
+            assert cloud.ssh(key, each["PublicIpAddress"], "echo here", seconds=240) == "here\n"
+        ending.check(cloud)
+        # The images are what their names say.
+        images = cloud.root / "var/lib/karri/pool/images"
+        for path in images.iterdir():
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name.split(".")[0]
