@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -103,6 +104,8 @@ class Cloud:
             time.sleep(0.5)
 
     def uninstall(self):
+        if os.environ.get("KARRI_KEEP_LOGS"):
+            shutil.copytree(self.root / "var/log/karri", pathlib.Path(os.environ["KARRI_KEEP_LOGS"]) / self.mark)
         return self.karri("uninstall", "--yes", seconds=180)
 
     def logs(self):
@@ -136,3 +139,36 @@ def cloud(tmp_path_factory):
 def simulated(tmp_path_factory):
     """A cloud of twenty simulated hosts."""
     yield from run_cloud(tmp_path_factory.mktemp("simulated"), "--simulate", "20")
+
+
+@pytest.fixture(scope="session")
+def key(cloud, tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "story.pem"
+    made = json.loads(cloud.aws("ec2", "create-key-pair", "--key-name", "story", "--key-type", "ed25519"))
+    path.write_text(made["KeyMaterial"])
+    path.chmod(0o600)
+    yield path
+    cloud.ec2.delete_key_pair(KeyName="story")
+
+
+@pytest.fixture(scope="session")
+def open_group(cloud):
+    group = cloud.ec2.create_security_group(GroupName="story", Description="ssh and ping")["GroupId"]
+    cloud.ec2.authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+            {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+        ],
+    )
+    yield group
+    end = time.monotonic() + 60
+    while True:
+        try:
+            cloud.ec2.delete_security_group(GroupId=group)
+            return
+        except cloud.ec2.exceptions.ClientError as error:
+            # Machines that are still shutting down use it.
+            if error.response["Error"]["Code"] != "DependencyViolation" or time.monotonic() > end:
+                raise
+            time.sleep(0.5)

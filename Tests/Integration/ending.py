@@ -5,7 +5,9 @@ import os
 import pathlib
 import random
 import secrets
+import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -32,7 +34,7 @@ def processes():
 
 def emulators(cloud):
     """The QEMU processes of a cloud's machines, by instance id."""
-    guests = f"path={cloud.root}/var/lib/karri/node/guests/"
+    guests = f"{cloud.root}/var/lib/karri/node/guests/"
     found = {}
     for process in processes():
         words = command_of(process)
@@ -84,6 +86,13 @@ class Killer:
         print("killed", self.killed)
         if self.fault:
             raise self.fault
+
+    def wait_until_each(self, count, seconds=120):
+        """Until every process was killed so often."""
+        end = time.monotonic() + seconds
+        while min(self.killed.values()) < count and not self.fault:
+            assert time.monotonic() < end, f"not killed often enough: {self.killed}"
+            time.sleep(0.1)
 
     def run(self):
         try:
@@ -137,6 +146,8 @@ class Load:
         # By token: the reservation and the machine.
         self.acknowledged = {}
         self.asked_to_end = set()
+        # Those whose end was acknowledged.
+        self.ended = set()
         self.prefix = f"{random.getrandbits(32):08x}"
 
     def launch(self, number):
@@ -149,12 +160,14 @@ class Load:
             assert self.acknowledged.setdefault(token, found) == found, "a token was answered by another launch"
         return instance["InstanceId"]
 
-    def launch_and_perhaps_end(self, number):
-        identifier = self.launch(number)
+    def launch_and_perhaps_end(self, number, pauses):
+        """Launches after a random pause; some end after another one."""
         with self.lock:
-            ends, pause = self.random.random() < 0.4, self.random.uniform(0, 2)
+            before, ends, after = self.random.uniform(*pauses), self.random.random() < 0.4, self.random.uniform(*pauses)
+        time.sleep(before)
+        identifier = self.launch(number)
         if ends:
-            time.sleep(pause)
+            time.sleep(after)
             self.end([identifier])
 
     def end(self, identifiers):
@@ -162,6 +175,8 @@ class Load:
         with self.lock:
             self.asked_to_end.update(identifiers)
         persistently(lambda: client.terminate_instances(InstanceIds=identifiers))
+        with self.lock:
+            self.ended.update(identifiers)
 
     @property
     def all(self):
@@ -189,7 +204,7 @@ class Load:
                 return
             if time.monotonic() > end:
                 stories = "\n".join(self.cloud.karri("trace", i, check=False) for i in list(wrong)[:3])
-                raise AssertionError(f"not as asked after {seconds} s: {wrong}\n{stories}")
+                raise AssertionError(f"not as asked after {seconds} s: {wrong}\n{stories}\n{self.cloud.logs()}")
             time.sleep(0.5)
 
 
@@ -202,3 +217,61 @@ def check(cloud, seconds=60):
             return
         assert time.monotonic() < end, said
         time.sleep(1)
+
+
+def number_of(mark):
+    """The device group and route table of a mark, as `DataplaneNames.number` makes it (FNV-1a)."""
+    value = 2166136261
+    for byte in mark.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value & 0x3FFFFFFF | 0x40000000
+
+
+def run(*words, check=True):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+def processes_of(cloud):
+    """All that runs for a cloud: what names its folder, and its libvirtd."""
+    found = [process for process in processes() if any(str(cloud.root) in word for word in command_of(process))]
+    daemon = own_process(cloud, "libvirtd")
+    return found + ([daemon] if daemon else [])
+
+
+def switch_off(cloud):
+    """Leaves of a cloud what a host has of it after a reboot: its files, without those of the run folder."""
+    end = time.monotonic() + 30
+    while found := processes_of(cloud):
+        assert time.monotonic() < end, [command_of(process) for process in found]
+        # The supervisor first, so that it starts nothing again.
+        for process in sorted(found, key=lambda process: "supervise" not in command_of(process)):
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.1)
+    for line in run("ip", "netns", "list").splitlines():
+        if line.startswith(f"{cloud.mark}-"):
+            run("ip", "netns", "delete", line.split()[0])
+    for link in links_of(cloud):
+        # A veth goes with its peer.
+        run("ip", "link", "delete", link, check=False)
+    table = str(number_of(cloud.mark))
+    while f"lookup {table}" in run("ip", "-4", "rule", "show"):
+        run("ip", "-4", "rule", "delete", "table", table)
+    run("ip", "-4", "route", "flush", "table", table, check=False)
+    for line in run("nft", "list", "tables").splitlines():
+        if line.split()[-1] == cloud.mark:
+            run("nft", "delete", *line.split())
+    shutil.rmtree(cloud.root / "run/karri")
+    # The one sign of another boot that cannot be had without one.
+    (cloud.root / "var/lib/karri/node/libvirt/boot").write_text("an earlier one\n")
+    assert links_of(cloud) == []
+
+
+def links_of(cloud):
+    links = json.loads(run("ip", "-j", "link", "show", "group", str(number_of(cloud.mark))) or "[]")
+    # `ip` writes {} for each link of another group.
+    return [link["ifname"] for link in links if link]

@@ -83,22 +83,10 @@ public enum InstallationFolders {
         _ = ControlGroups(mark: installation.mark).removeAll()
         // The state folder goes last, because the mark in it is what allows to go on.
         for folder in removed { try await Command.run("rm", ["-rf", "--one-file-system", "--", folder]) }
-        removeEmptyParents(of: removed, upTo: installation.root)
+        // Under a root of its own the folders above were made for it, and the root was; one that holds
+        // another's files stays.
+        if !installation.root.isEmpty { for folder in parents.reversed() + [""] { rmdir(installation.root + folder) } }
         try await SystemUsers.remove(installation)
-    }
-
-    /// Below a root of the installation's own the folders that held only its folders go too, and so
-    /// does the root.
-    private static func removeEmptyParents(of folders: [String], upTo root: String) {
-        guard !root.isEmpty else { return }
-        for folder in folders where folder.hasPrefix(root + "/") {
-            var parent = folder[...]
-            while parent.count > root.count, let slash = parent.lastIndex(of: "/") {
-                parent = parent[..<slash]
-                // One that holds something, or is a mount point, stays.
-                rmdir(String(parent))
-            }
-        }
     }
 
     /// Mount points at or below some folders, the deepest first (proc(5), mountinfo).
@@ -156,8 +144,11 @@ public enum InstallationFolders {
             path += "/\(part)"
             try makeIfMissing(path)
         }
-        for below in ["/etc", "/var", "/var/lib", "/var/log", "/run"] { try makeIfMissing(root + below) }
+        for below in parents { try makeIfMissing(root + below) }
     }
+
+    /// The folders below a root that an installation's own lie in, the outer ones first.
+    private static let parents = ["/etc", "/var", "/var/lib", "/var/log", "/run"]
 
     private static func makeIfMissing(_ path: String) throws(Fault) {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else {

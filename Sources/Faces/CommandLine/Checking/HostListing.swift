@@ -39,10 +39,12 @@ struct HostListing: Sendable {
     /// process, and for the machines of another cloud.
     static func machine(ofCommand line: String, guests: String) -> String? {
         let words = line.split(separator: "\0")
-        guard words.first?.hasSuffix("/qemu-system-x86_64") == true, line.contains("path=\(guests)/"),
-            let flag = words.firstIndex(of: "-name"), words.indices.contains(flag + 1)
+        guard words.first?.hasSuffix("/qemu-system-x86_64") == true, let flag = words.firstIndex(of: "-name"),
+            words.indices.contains(flag + 1),
+            // `guest=NAME,process=…`
+            let guest = words[flag + 1].split(separator: ",").first(where: { $0.hasPrefix("guest=") })
         else { return nil }
-        // `guest=NAME,debug-threads=on`
-        return words[flag + 1].split(separator: ",").first { $0.hasPrefix("guest=") }.map { String($0.dropFirst(6)) }
+        let name = guest.dropFirst("guest=".count)
+        return line.contains("\(guests)/\(name)/") ? String(name) : nil
     }
 }

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Authority
 import Fabric
+import Hypervisor
 import Model
 import Platform
 import Supervisor
@@ -28,6 +29,8 @@ struct UpCommand: AsyncParsableCommand {
         let installation = try place.installation()
         let before = try Configuration.read(installation)
         var wanted = try await survey(installation, before)
+        // Where no machine's socket could be, no host would ever join.
+        if !wanted.isSimulated { _ = try GuestFolder(installation: installation, name: "i-0\(hexDigits(0 as UInt64))") }
         try agree(before, wanted)
         Output.remark("prepares folders and users")
         _ = try await InstallationFolders.prepare(installation)
