@@ -78,7 +78,8 @@ let house: [Part] = [
     // Drivers.
     Part(
         name: "Hypervisor", folder: "Drivers/Hypervisor", uses: ["Model", "Platform", "CLibvirt", "CLinux"],
-        products: ["Logging"], tested: true),
+        products: ["Logging"], tested: true, testUses: ["ReaperTesting"]),
+    Part(name: "ReaperTesting", folder: "Drivers/ReaperTesting", kind: .executable, uses: ["Hypervisor"]),
     Part(
         name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true
     ),
@@ -134,7 +135,8 @@ let house: [Part] = [
         testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
-        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol"], products: ["Crypto"]),
+        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol", "Dataplane"],
+        products: ["Crypto", "Logging"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [
