@@ -260,8 +260,7 @@ public struct NodeController: Sendable {
         hello.zone = configuration.zone
         hello.processors = Int64(capacity.cpus) * configuration.overcommitment
         hello.memory = max(0, capacity.memory.bytes - configuration.memoryReserve.bytes)
-        // Disks are thin: three times the space is promised, and what is free is watched.
-        hello.poolBytes = pool.total.bytes * NodeController.poolOvercommitment
+        hello.poolBytes = pool.room.bytes * NodeController.poolOvercommitment
         hello.accelerator = capacity.accelerator.rawValue
         let generation = await state.generation
         hello.epoch = generation.epoch
@@ -270,6 +269,7 @@ public struct NodeController: Sendable {
         return hello
     }
 
+    /// Disks are thin: so many times the room for them is promised.
     static let poolOvercommitment: Int64 = 3
 
     private func sendReports() async throws {

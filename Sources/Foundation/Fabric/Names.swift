@@ -46,6 +46,12 @@ public typealias ListImagesReply = Karri_Fabric_ListImagesReply
 public typealias ImageState = Karri_Fabric_ImageState
 public typealias StopMachinesRequest = Karri_Fabric_StopMachinesRequest
 public typealias StopMachinesReply = Karri_Fabric_StopMachinesReply
+public typealias CheckRequest = Karri_Fabric_CheckRequest
+public typealias CheckReply = Karri_Fabric_CheckReply
+public typealias HeldMachine = Karri_Fabric_HeldMachine
+public typealias HeldDisk = Karri_Fabric_HeldDisk
+public typealias HeldImage = Karri_Fabric_HeldImage
+public typealias HeldDomain = Karri_Fabric_HeldDomain
 
 /// The sections of a host's document.
 public enum Section {
