@@ -133,14 +133,14 @@ import Testing
         try await TestCloud.with(
             engine,
             {
-                $0.hosts = 4
-                $0.processors = 12
+                $0.hosts = 2
+                $0.processors = 8
             }
         ) { cloud in
             let each = Int(cloud.request().type.processors)
-            let room = 4 * 12 / each
+            let room = 2 * 8 / each
             let outcomes = await withTaskGroup(of: Fault.Code?.self) { group in
-                for number in 0..<(room + 6) {
+                for number in 0..<(room + 2) {
                     group.addTask {
                         let tenant = number.isMultiple(of: 2) ? cloud.first : cloud.second
                         do throws(Fault) { _ = try await cloud.compute.launch(cloud.request(), by: cloud.call(tenant)) } catch {
@@ -154,7 +154,7 @@ import Testing
                 return outcomes
             }
             #expect(outcomes.count { $0 == nil } == room)
-            #expect(outcomes.compactMap(\.self) == Array(repeating: .noCapacity, count: 6))
+            #expect(outcomes.compactMap(\.self) == Array(repeating: .noCapacity, count: 2))
             let complaints = try await cloud.complaints()
             #expect(complaints == [])
         }
