@@ -1,6 +1,7 @@
 //  The folder in which named network namespaces lie (ip-netns(8)).
 
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc
@@ -11,7 +12,7 @@ enum NamespaceFolder {
     static func names() throws(Fault) -> [String] {
         guard let folder = opendir(HostShell.namespaceFolder) else {
             if errno == ENOENT { return [] }
-            throw Fault(.driver, "the namespaces could not be listed: \(String(cString: strerror(errno)))")
+            throw Fault(.driver, "the namespaces could not be listed: \(systemError())")
         }
         defer { closedir(folder) }
         var names: [String] = []

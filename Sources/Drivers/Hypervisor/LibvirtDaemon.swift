@@ -14,12 +14,12 @@ public struct LibvirtDaemon: Sendable {
 
     private let installation: Installation
     private let reaper: [String]
-    private let groups: CgroupTree
+    private let groups: ControlGroups
     private let chance: Chance
 
     /// - Parameter reaper: The command that is `Reaper.run`: Karri's binary and its subcommand. The
     ///   reaper's arguments are appended.
-    public init(installation: Installation, reaper: [String], groups: CgroupTree, chance: Chance = .system) {
+    public init(installation: Installation, reaper: [String], groups: ControlGroups, chance: Chance = .system) {
         self.installation = installation
         self.reaper = reaper
         self.groups = groups
@@ -168,7 +168,7 @@ public struct LibvirtDaemon: Sendable {
         let namespace = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", Self.mounter, "libvirt", state]
         try await Command.run(
             "sh",
-            ["-c", Self.launcher, "launcher", state + "/log/start.log"] + groups.keeperGroups() + ["--"] + reaper + bounded + ["--"]
+            ["-c", Self.launcher, "launcher", state + "/log/start.log"] + groups.keeperFiles() + ["--"] + reaper + bounded + ["--"]
                 + namespace)
     }
 

@@ -3,6 +3,7 @@
 
 import CLinux
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc

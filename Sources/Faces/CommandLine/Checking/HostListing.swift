@@ -19,13 +19,13 @@ struct HostListing: Sendable {
         things.namespaces = Set(try await dataplane.domains().map { dataplane.names.namespace($0) })
         things.hostLinks = Set(try await dataplane.hostEnds())
         let guests = GuestFolder.all(of: installation)
-        things.guestFolders = Set(names(in: guests))
-        things.users = Set(names(in: installation.node + "/slots"))
-        things.disks = Set(names(in: installation.pool + "/disks").map { HostListing.stem($0) })
-            .union(names(in: installation.pool + "/records").map { HostListing.stem($0) })
-        things.images = Set(names(in: installation.pool + "/images"))
-        things.uploads = Set(names(in: installation.uploads).filter { ID<Image>(hex: $0) != nil })
-        for process in names(in: "/proc") where process.allSatisfy(\.isNumber) {
+        things.guestFolders = Set(Folder.readableNames(in: guests))
+        things.users = Set(Folder.readableNames(in: installation.node + "/slots"))
+        things.disks = Set(Folder.readableNames(in: installation.pool + "/disks").map { HostListing.stem($0) })
+            .union(Folder.readableNames(in: installation.pool + "/records").map { HostListing.stem($0) })
+        things.images = Set(Folder.readableNames(in: installation.pool + "/images"))
+        things.uploads = Set(Folder.readableNames(in: installation.uploads).filter { ID<Image>(hex: $0) != nil })
+        for process in Folder.readableNames(in: "/proc") where process.allSatisfy(\.isNumber) {
             guard let name = HostListing.machine(ofCommand: text(of: "/proc/\(process)/cmdline"), guests: guests) else { continue }
             things.processes[name, default: 0] += 1
         }
