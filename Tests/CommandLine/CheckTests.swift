@@ -1,3 +1,4 @@
+import Database
 import Dataplane
 import DatabaseTesting
 import Fabric
