@@ -36,8 +36,11 @@ let products: [String: (package: String, url: String, version: Version)] = [
     "NIOCore": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
     "NIOHTTP1": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
     "NIOPosix": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
+    "NIOSSL": ("swift-nio-ssl", "https://github.com/apple/swift-nio-ssl", "2.37.6"),
     "Subprocess": ("swift-subprocess", "https://github.com/swiftlang/swift-subprocess", "1.0.2"),
+    "SwiftASN1": ("swift-asn1", "https://github.com/apple/swift-asn1", "1.7.4"),
     "SwiftProtobuf": ("swift-protobuf", "https://github.com/apple/swift-protobuf", "1.39.0"),
+    "X509": ("swift-certificates", "https://github.com/apple/swift-certificates", "1.21.1"),
 ]
 
 let house: [Part] = [
@@ -49,19 +52,24 @@ let house: [Part] = [
 
     // Foundation.
     Part(name: "Model", folder: "Foundation/Model", tested: true),
+    Part(name: "Meters", folder: "Foundation/Meters", uses: ["Model"], tested: true),
     Part(
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],
         products: ["Logging", "Subprocess"], tested: true),
     Part(name: "Authority", folder: "Foundation/Authority", uses: ["Model"], products: ["Crypto", "CryptoExtras"], tested: true),
     Part(
-        name: "Database", folder: "Foundation/Database", uses: ["Model", "CSQLite", "CPostgreSQL"], tested: true,
+        name: "Certificates", folder: "Foundation/Certificates", uses: ["Model", "Platform"],
+        products: ["Crypto", "CryptoExtras", "NIOSSL", "SwiftASN1", "X509"], tested: true),
+    Part(
+        name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "Meters", "CSQLite", "CPostgreSQL"],
+        tested: true,
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
         name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
         testUses: ["DatabaseTesting"]),
     Part(
-        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Store", "Platform"], products: ["Logging"],
+        name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Meters", "Store", "Platform"], products: ["Logging"],
         tested: true, testUses: ["DatabaseTesting"]),
     Part(
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
@@ -70,7 +78,8 @@ let house: [Part] = [
     // Drivers.
     Part(
         name: "Hypervisor", folder: "Drivers/Hypervisor", uses: ["Model", "Platform", "CLibvirt", "CLinux"],
-        products: ["Logging"], tested: true),
+        products: ["Logging"], tested: true, testUses: ["ReaperTesting"]),
+    Part(name: "ReaperTesting", folder: "Drivers/ReaperTesting", kind: .executable, uses: ["Hypervisor"]),
     Part(
         name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true
     ),
@@ -90,7 +99,8 @@ let house: [Part] = [
         products: ["Logging"], tested: true, testUses: ["CloudTesting"]),
 
     Part(
-        name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux"], products: ["Logging"],
+        name: "Supervisor", folder: "Controllers/Supervisor", uses: ["Model", "Platform", "CLinux", "Certificates"],
+        products: ["Logging"],
         tested: true),
 
     // Services.
@@ -117,19 +127,26 @@ let house: [Part] = [
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(
         name: "AWS", folder: "Faces/AWS",
-        uses: ["AWSProtocol", "EC2Model", "STSModel", "Identity", "Images", "Volumes", "Networks", "Compute", "Platform"],
-        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true,
+        uses: [
+            "AWSProtocol", "EC2Model", "STSModel", "Certificates", "Meters", "Identity", "Images", "Volumes", "Networks", "Compute",
+            "Platform",
+        ],
+        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore", "NIOSSL"], tested: true,
         testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
-        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol"], products: ["Crypto"]),
+        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol", "Dataplane"],
+        products: ["Crypto", "Logging"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [
-            "CLinux", "Model", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor", "Disks",
+            "CLinux", "Model", "Meters", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor",
+            "Disks",
             "Dataplane", "Edge",
-            "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS", "Benchmarks",
-        ], products: ["ArgumentParser", "Logging", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true, testUses: ["DatabaseTesting"]
+            "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS",
+            "Benchmarks",
+        ], products: ["ArgumentParser", "Hummingbird", "Logging", "NIOCore", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true,
+        testUses: ["DatabaseTesting"]
     ),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),
     Part(name: "modelgen", folder: "modelgen", kind: .executable),

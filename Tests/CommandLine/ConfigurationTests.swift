@@ -26,11 +26,13 @@ struct ConfigurationTests {
             configuration.simulatedHosts = 12
             configuration.store = "host=/run/postgresql dbname=karri"
             configuration.earlierRanges = [IPv4Prefix("172.30.254.0/24")!]
+            configuration.security = .files(certificate: "/a", key: "/b")
+            configuration.otherNames = ["10.0.0.1"]
             #expect(try Configuration.read(installation) == nil)
             try configuration.write(installation)
             #expect(try Configuration.read(installation) == configuration)
             #expect(configuration.zone == "hall-2a")
-            #expect(configuration.endpoint == "http://127.0.0.1:9000")
+            #expect(configuration.endpoint == "https://127.0.0.1:9000")
         }
     }
 
@@ -50,8 +52,17 @@ struct ConfigurationTests {
     static let impossible: [Impossible] = [
         Impossible(what: "a port beyond all") { $0.port = 65536 }, Impossible(what: "no port") { $0.port = 0 },
         Impossible(what: "a name for an address") { $0.address = "localhost" },
-        // TLS is not built: anything but loopback would send signatures in the clear.
-        Impossible(what: "every address", code: .notSupported) { $0.address = "0.0.0.0" },
+        // Anything but loopback without TLS would send signatures in the clear.
+        Impossible(what: "every address in the clear") {
+            $0.address = "0.0.0.0"
+            $0.advertised = "10.0.0.1"
+        },
+        Impossible(what: "an endpoint of no address") {
+            $0.address = "0.0.0.0"
+            $0.security = .own
+        },
+        Impossible(what: "a label that is too long") { $0.advertised = String(repeating: "a", count: 64) },
+        Impossible(what: "an address of three numbers") { $0.advertised = "10.0.1" },
         Impossible(what: "capitals in the region") { $0.region = "Hall" },
         Impossible(what: "a region that begins with a digit") { $0.region = "2hall" },
         Impossible(what: "a region that ends with a hyphen") { $0.region = "hall-" },

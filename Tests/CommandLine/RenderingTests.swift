@@ -77,7 +77,8 @@ struct RenderingTests {
                 $0.accessKey = "AKIA1"
                 $0.secretKey = "s3cret"
             })
-        let lines = CredentialsCommand.shown(credentials, Configuration(publicRange: IPv4Prefix("10.0.0.0/24")!))
+        let lines = CredentialsCommand.shown(
+            credentials, Configuration(publicRange: IPv4Prefix("10.0.0.0/24")!), Installation(root: "", mark: "karri"))
         #expect(lines.contains("export AWS_ACCESS_KEY_ID=AKIA1"))
         #expect(lines.contains("export AWS_ENDPOINT_URL=http://127.0.0.1:8773"))
     }

@@ -49,6 +49,38 @@ struct UpPlanTests {
         after = try UpPlanTests.settle(["--port", "9002"], before: before)
         #expect(after.port == 9002)
         #expect(after.region == "hall-1")
+        #expect(after.metersPort != after.port, "the meters make room for the API")
+        after = try UpPlanTests.settle(["--no-debian", "--no-profile"], before: before)
+        #expect(after.wantsImages && !after.preparesDebian && !after.writesProfile)
+        #expect(after.ofProcesses == before.ofProcesses, "no process restarts for it")
+        #expect(try UpPlanTests.settle(["--port", "9003"], before: after).preparesDebian == false)
+        #expect(try UpPlanTests.settle(["--debian"], before: after).preparesDebian)
+    }
+
+    @Test(
+        arguments: [
+            ([], APISecurity.none, "http://127.0.0.1:8773"), (["--tls", "own"], .own, "https://127.0.0.1:8773"),
+            // Beyond loopback TLS comes by itself, and every address is advertised as the uplink's.
+            (["--address", "192.168.1.20"], .own, "https://192.168.1.20:8773"),
+            (["--address", "0.0.0.0"], .own, "https://192.168.1.20:8773"),
+            (["--address", "0.0.0.0", "--endpoint-name", "cloud.example.org"], .own, "https://cloud.example.org:8773"),
+            (
+                ["--address", "0.0.0.0", "--tls-certificate", "/a/./b.pem", "--tls-key", "/a/key.pem"],
+                .files(certificate: "/a/b.pem", key: "/a/key.pem"), "https://192.168.1.20:8773"
+            ),
+        ] as [([String], APISecurity, String)])
+    func theListenerIsSecuredBeyondLoopback(arguments: [String], security: APISecurity, endpoint: String) throws {
+        let settled = try UpPlanTests.settle(arguments)
+        #expect(settled.security == security)
+        #expect(settled.endpoint == endpoint)
+        #expect(try UpPlanTests.settle([], before: settled) == settled)
+        let back = try UpPlanTests.settle(["--address", "127.0.0.1", "--tls", "off"], before: settled)
+        #expect(back.endpoint == "http://127.0.0.1:8773")
+    }
+
+    @Test func aCertificateOfTheCloudsOwnIsForAllThatItsClientsDial() throws {
+        let settled = try UpPlanTests.settle(["--address", "0.0.0.0", "--endpoint-name", "cloud.example.org"])
+        #expect(settled.names == ["cloud.example.org", "192.168.1.20", "localhost", "127.0.0.1"])
     }
 
     @Test func machinesKeepTheAddressesOfAnEarlierRange() throws {
@@ -64,6 +96,9 @@ struct UpPlanTests {
         arguments: [
             (["--region", "other-1"], []), (["--simulate", "3"], []), (["--store", "dbname=x"], []), ([], ["--simulate", "3"]),
             (["--public-range", "nonsense"], []), (["--public-mode", "magic"], []), (["--address", "10.0.0.1"], []),
+            (["--address", "192.168.1.20", "--tls", "off"], []), (["--tls", "maybe"], []), (["--tls-key", "a"], []),
+            (["--tls", "own", "--tls-certificate", "a", "--tls-key", "b"], []), (["--endpoint-name", "a b"], []),
+            (["--tls", "off"], ["--address", "0.0.0.0"]), (["--endpoint-name", "0.0.0.0"], []),
         ] as [([String], [String])])
     func anExistingCloudRefusesWhatItCannotBecome(now: [String], first: [String]) throws {
         let before = try UpPlanTests.settle(first)
@@ -100,12 +135,16 @@ struct UpPlanTests {
 
     @Test func theReportSaysWhatToType() throws {
         let configuration = try UpPlanTests.settle([])
-        var report = UpReport(configuration: configuration, installation: Installation(), profile: "karri")
+        var report = UpReport(
+            configuration: configuration, installation: Installation(), program: "/x/karri", profile: "karri")
         report.image = "ami-00123456789abcdef"
         #expect(report.text.contains("aws --profile karri ec2 run-instances --image-id ami-00123456789abcdef"))
         #expect(report.text.contains("/etc/karri/credentials/karri.json"))
         report.startLine = "/x/karri supervise"
         #expect(report.text.contains("After a reboot"))
+        #expect(!report.text.contains("eval"))
+        report.profile = nil
+        #expect(report.text.contains("  eval \"$(/x/karri credentials)\"\n  aws ec2 create-key-pair"))
     }
 
     // MARK: - Arguments

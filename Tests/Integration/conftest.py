@@ -82,13 +82,13 @@ class Cloud:
         found = self.ec2.describe_instances(InstanceIds=ids)
         return [instance for reservation in found["Reservations"] for instance in reservation["Instances"]]
 
-    def ssh(self, key, address, command, check=True, seconds=90):
+    def ssh(self, key, address, command, check=True, seconds=90, user="root"):
         """Runs a command in a guest, trying again while the guest does not answer yet."""
         end = time.monotonic() + seconds
         while True:
             done = subprocess.run(
                 ["ssh", "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                 "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"root@{address}", command],
+                 "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"{user}@{address}", command],
                 capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
             # 255 is ssh's own failure; every other code is the command's.
             if done.returncode != 255 or not check:

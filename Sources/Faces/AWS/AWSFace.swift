@@ -1,11 +1,13 @@
 //  The AWS face: one HTTP server for every service of AWS that this cloud speaks.
 
+import Certificates
 import Compute
 import Hummingbird
 import HummingbirdCore
 import Identity
 import Images
 import Logging
+import Meters
 import Model
 import NIOCore
 import Networks
@@ -20,6 +22,8 @@ public struct AWSFaceConfiguration: Sendable {
     public var region: String
     /// `host:port` as DescribeRegions tells it; nil for the address that it listens on.
     public var endpoint: String?
+    /// What connections are secured with; nil for plain HTTP, which is for loopback addresses.
+    public var security: ListenerContext?
     /// A longer body is refused unread.
     public var bodyBytesMax = 1 << 20
     /// Calls a second, and at once, of one source address and of one access key.
@@ -36,25 +40,45 @@ public struct AWSFaceConfiguration: Sendable {
 /// Reads a machine's serial log from where it runs; the time is that of the last output.
 public typealias ConsoleReader = @Sendable (ID<Instance>) async throws(Fault) -> (output: [UInt8], at: Instant)
 
+/// What the face counts of its calls.
+public struct FaceMeters: Sendable {
+    /// An action that there is not counts as `unknown`, so that callers choose no series; a call that
+    /// succeeds has the code `OK`.
+    public let calls = Counter(
+        MeterFamily(
+            "karri_api_requests_total", "Calls of the API, by the code of their answers.", labels: ["service", "action", "code"]))
+    public let spans = Histogram(
+        MeterFamily("karri_api_request_seconds", "How long calls of the API take.", labels: ["service", "action"]))
+
+    public init() {}
+}
+
+/// Whether the cloud can serve, and if not, why.
+public typealias ReadinessCheck = @Sendable () async -> String?
+
 /// The AWS face over the services.
 public struct AWSFace: Sendable {
     let configuration: AWSFaceConfiguration
     let logger: Logger
     let responder: AWSResponder
+    public var meters: FaceMeters { responder.meters }
 
-    /// - Parameter consoleOutput: Asks the owner of a machine for its console. That the caller may read it is
-    ///   decided before.
+    /// - Parameters:
+    ///   - readiness: Answers who asks whether calls can be served; signs nothing and tells nothing else.
+    ///   - consoleOutput: Asks the owner of a machine for its console. That the caller may read it is
+    ///     decided before.
     public init(
         configuration: AWSFaceConfiguration, identity: IdentityService, compute: ComputeService, images: ImagesService,
         volumes: VolumesService, networks: NetworksService, chance: Chance, logger: Logger,
-        consoleOutput: @escaping ConsoleReader
+        readiness: @escaping ReadinessCheck = { nil }, consoleOutput: @escaping ConsoleReader
     ) {
         self.configuration = configuration
         self.logger = logger
         let ec2 = EC2Face(
             region: configuration.region, endpoint: configuration.endpoint ?? "\(configuration.address):\(configuration.port)",
             compute: compute, images: images, volumes: volumes, networks: networks, consoleOutput: consoleOutput)
-        responder = AWSResponder(configuration: configuration, identity: identity, ec2: ec2, chance: chance, logger: logger)
+        responder = AWSResponder(
+            configuration: configuration, identity: identity, ec2: ec2, readiness: readiness, chance: chance, logger: logger)
     }
 
     /// Serves until the task is cancelled.
@@ -68,7 +92,8 @@ public struct AWSFace: Sendable {
         settings.reuseAddress = true
         let application = Application(
             responder: responder,
-            server: .http1(configuration: .init(idleTimeout: .nanoseconds(nanoseconds(configuration.idleTimeout)))),
+            server: .listener(
+                .init(idleTimeout: .nanoseconds(nanoseconds(configuration.idleTimeout))), configuration.security),
             configuration: settings,
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
         try await application.run()

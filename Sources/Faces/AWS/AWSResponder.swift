@@ -33,16 +33,22 @@ struct AWSResponder: HTTPResponder {
     let configuration: AWSFaceConfiguration
     let identity: IdentityService
     let ec2: EC2Face
+    let readiness: ReadinessCheck
     let chance: Chance
     let logger: Logger
+    let meters = FaceMeters()
     private let signingKeys = SignatureV4.SigningKeys()
     private let byAddress: RateLimiter
     private let byKey: RateLimiter
 
-    init(configuration: AWSFaceConfiguration, identity: IdentityService, ec2: EC2Face, chance: Chance, logger: Logger) {
+    init(
+        configuration: AWSFaceConfiguration, identity: IdentityService, ec2: EC2Face, readiness: @escaping ReadinessCheck,
+        chance: Chance, logger: Logger
+    ) {
         self.configuration = configuration
         self.identity = identity
         self.ec2 = ec2
+        self.readiness = readiness
         self.chance = chance
         self.logger = logger
         let rate = RateLimiter.Rate(perSecond: configuration.callsPerSecond, burst: configuration.callsBurst)
@@ -52,13 +58,38 @@ struct AWSResponder: HTTPResponder {
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         var exchange = Exchange(request, context, requestID: requestID(), now: chance.now())
+        if request.method == .get, let health = await health(exchange) { return health }
+        let beginning = ContinuousClock.now
+        let response: Response
+        let code: String
         do throws(Fault) {
             let body = try await answer(request, &exchange)
             logger.debug("call", metadata: exchange.metadata)
-            return response(.ok, body, exchange.requestID)
+            (response, code) = (self.response(.ok, body, exchange.requestID), "OK")
         } catch {
-            return refuse(error, exchange)
+            (response, code) = refuse(error, exchange)
         }
+        let operation = exchange.operation ?? "unknown"
+        meters.calls.count(exchange.service.label, operation, code)
+        meters.spans.record(exchange.service.label, operation, duration: ContinuousClock.now - beginning)
+        return response
+    }
+
+    /// What load balancers ask, unsigned: `/health/live` whether the process answers, `/health/ready`
+    /// whether it can serve calls. They learn nothing else here.
+    private func health(_ exchange: Exchange) async -> Response? {
+        let isWell: Bool
+        switch exchange.path {
+        case "/health/live": isWell = true
+        case "/health/ready": isWell = await readiness() == nil
+        default: return nil
+        }
+        guard byAddress.admit(exchange.sourceAddress, now: exchange.now) else { return refuse(tooFast, exchange).response }
+        var fields = HTTPFields()
+        fields[.contentType] = "text/plain;charset=UTF-8"
+        return Response(
+            status: isWell ? .ok : .serviceUnavailable, headers: fields,
+            body: ResponseBody(byteBuffer: ByteBuffer(string: isWell ? "ok\n" : "not ready\n")))
     }
 
     /// The body of the answer of a call that succeeds.
@@ -95,7 +126,7 @@ struct AWSResponder: HTTPResponder {
         return known.session(
             Circumstances(
                 now: exchange.now, sourceAddress: exchange.sourceAddress.isEmpty ? nil : exchange.sourceAddress,
-                secureTransport: false, userAgent: exchange.userAgent, region: configuration.region))
+                secureTransport: configuration.security != nil, userAgent: exchange.userAgent, region: configuration.region))
     }
 
     private var tooFast: Fault { Fault(.rateExceeded, "Request limit exceeded.") }
@@ -113,11 +144,14 @@ struct AWSResponder: HTTPResponder {
             session: session, request: exchange.requestID, now: exchange.now, seed: chance.bits(), isDryRun: isDryRun)
         switch exchange.service {
         case .sts:
-            return try await STS.dispatch(
-                query.operation(among: STS.Operation.self), query, to: STSFace(), in: call, requestID: exchange.requestID)
+            let operation = try query.operation(among: STS.Operation.self)
+            exchange.operation = operation.rawValue
+            return try await STS.dispatch(operation, query, to: STSFace(), in: call, requestID: exchange.requestID)
         default:
+            let operation = try query.operation(among: EC2.Operation.self)
+            exchange.operation = operation.rawValue
             let answer = try await EC2.dispatch(
-                query.operation(among: EC2.Operation.self), query, to: ec2, in: EC2Call(call, form), requestID: exchange.requestID)
+                operation, query, to: ec2, in: EC2Call(call, form), requestID: exchange.requestID)
             // Whoever only asks is told so by calls that change nothing, too.
             try call.endIfDryRun()
             return answer
@@ -137,7 +171,7 @@ struct AWSResponder: HTTPResponder {
 
     // MARK: Answers
 
-    private func refuse(_ fault: Fault, _ exchange: Exchange) -> Response {
+    private func refuse(_ fault: Fault, _ exchange: Exchange) -> (response: Response, code: String) {
         let dialect = exchange.service.dialect
         let error = exchange.refusal?.error(dialect) ?? AWSError(fault, dialect)
         var metadata = exchange.metadata
@@ -147,7 +181,7 @@ struct AWSResponder: HTTPResponder {
         if error.isInternal { metadata["fault"] = .string(fault.description) }
         logger.log(level: error.isInternal ? .error : .debug, "\(error.message)", metadata: metadata)
         let body = error.body(dialect, namespace: exchange.service.namespace, requestID: exchange.requestID)
-        return response(HTTPResponse.Status(code: error.status), body, exchange.requestID)
+        return (response(HTTPResponse.Status(code: error.status), body, exchange.requestID), error.code)
     }
 
     private func response(_ status: HTTPResponse.Status, _ body: [UInt8], _ requestID: String) -> Response {
@@ -178,7 +212,10 @@ private struct Exchange {
     let sourceAddress: String
     let userAgent: String?
     var service: AWSService
+    /// As the caller wrote it.
     var action: String?
+    /// The action, once it is known to be one.
+    var operation: String?
     var principal: String?
     /// Why the signature was refused, for the words that a service has of its own for it.
     private(set) var refusal: SignatureV4.Refusal?

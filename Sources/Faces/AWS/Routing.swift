@@ -11,6 +11,15 @@ enum AWSService: Sendable, Hashable {
 
     var dialect: Dialect { self == .ec2 ? .ec2 : .query }
 
+    /// For meters.
+    var label: String {
+        switch self {
+        case .ec2: "ec2"
+        case .sts: "sts"
+        case .other: "other"
+        }
+    }
+
     var namespace: String {
         switch self {
         case .ec2, .other: ""

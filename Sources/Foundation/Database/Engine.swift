@@ -16,6 +16,8 @@ public enum EngineName: String, Sendable, Hashable, CaseIterable {
 public protocol Engine: Sendable {
     var name: EngineName { get }
 
+    var meters: EngineMeters { get }
+
     /// Reads within one snapshot, on a thread of its own.
     func read<T: Sendable>(_ body: @escaping @Sendable (Reading) throws(Fault) -> T) async throws(Fault) -> T
 

@@ -107,8 +107,10 @@ extension Instance {
         case launching, running, stopping, stopped, starting, terminating, gone
     }
 
-    public var phase: Phase {
-        if ended != nil { return .gone }
+    public var phase: Phase { ended == nil ? Instance.phase(desired: desired, power: power, task: task) : .gone }
+
+    /// The phase of a machine that is not gone.
+    public static func phase(desired: Desired, power: Power, task: Task?) -> Phase {
         switch (desired, task) {
         case (.absent, _): return .terminating
         case (_, .terminating): return .terminating

@@ -3,6 +3,7 @@
 
 import Database
 import Logging
+import Meters
 import Model
 import Store
 
@@ -13,6 +14,11 @@ public struct Runner: Sendable {
     let chance: Chance
     let failPoints: FailPoints
     let log: Logger
+    /// The operations that this process ended, by their kind and outcome.
+    public let ended = Counter(
+        MeterFamily("karri_operations_ended_total", "Operations that ended, by outcome.", labels: ["kind", "outcome"]))
+    public let refused = Counter(
+        MeterFamily("karri_operation_steps_refused_total", "Steps of operations that threw a fault.", labels: ["kind"]))
 
     /// Steps that throw what may pass (a lost race, a busy store) are tried again this often.
     static let refusalsMax: Int64 = 20
@@ -53,6 +59,11 @@ public struct Runner: Sendable {
         }
         try strike(operation, .before)
         let outcome = try await commit(step, of: program, operation)
+        switch outcome {
+        case .finished: ended.count(operation.kind, "succeeded")
+        case .failed: ended.count(operation.kind, "failed")
+        case .go, .wait, nil: break
+        }
         try strike(operation, .after)
         if failPoints.strikes(FailPoint(kind: operation.kind, step: operation.step, place: .twice)) {
             // The same attempt once more, as by a worker that did not hear of its own commit.
@@ -136,6 +147,7 @@ public struct Runner: Sendable {
         _ fault: Fault, _ step: Step, of program: Program, _ operation: Operation, _ now: Instant, _ seed: UInt64
     ) async throws(Fault) -> StepOutcome? {
         let mayPass = [Fault.Code.conflict, .unavailable, .timedOut, .storage].contains(fault.code)
+        refused.count(operation.kind)
         log.warning(
             "a step was refused",
             metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)", "step": "\(step.name)", "fault": "\(fault)"])

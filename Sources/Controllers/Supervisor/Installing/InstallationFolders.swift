@@ -83,8 +83,9 @@ public enum InstallationFolders {
         _ = ControlGroups(mark: installation.mark).removeAll()
         // The state folder goes last, because the mark in it is what allows to go on.
         for folder in removed { try await Command.run("rm", ["-rf", "--one-file-system", "--", folder]) }
-        // Under a root of its own the folders above were made for it; one that holds another's files stays.
-        if !installation.root.isEmpty { for folder in parents.reversed() { rmdir(installation.root + folder) } }
+        // Under a root of its own the folders above were made for it, and the root was; one that holds
+        // another's files stays.
+        if !installation.root.isEmpty { for folder in parents.reversed() + [""] { rmdir(installation.root + folder) } }
         try await SystemUsers.remove(installation)
     }
 

@@ -35,8 +35,8 @@ struct ProfileText {
 
     /// Sets the keys of a section: they stand first, in the order given; keys of the section that
     /// are not named stay; a key's old lines, continuations included, go. A missing section is
-    /// added at the end. A repeated section, which the tools refuse to read, is removed.
-    mutating func set(_ pairs: [(key: String, value: String)], in section: String) {
+    /// added at the end. A key without a value is removed. A repeated section, which the tools refuse to read, is removed.
+    mutating func set(_ pairs: [(key: String, value: String?)], in section: String) {
         let ending = lines.first?.bytes.suffix(2).elementsEqual(Array("\r\n".utf8)) == true ? "\r\n" : "\n"
         if headers(of: section).isEmpty { append(section, ending) }
         let headers = headers(of: section)
@@ -45,8 +45,8 @@ struct ProfileText {
         endLine(first, ending)
         let body = (first + 1)..<end(of: first)
         let indentation = indentation(after: first)
-        let written = pairs.map {
-            Line(bytes: indentation + Array("\($0.key) = \($0.value)\(ending)".utf8), kind: .key($0.key.lowercased()))
+        let written = pairs.compactMap { key, value in
+            value.map { Line(bytes: indentation + Array("\(key) = \($0)\(ending)".utf8), kind: .key(key.lowercased())) }
         }
         lines.replaceSubrange(body, with: written + without(Set(pairs.map(\.key)), body))
     }

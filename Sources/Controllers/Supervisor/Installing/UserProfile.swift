@@ -15,13 +15,18 @@ public struct UserProfile: Sendable, Hashable {
     public var region: String
     public var accessKey: String
     public var secretKey: String
+    /// The file with the certificate that the endpoint's follows from; nil for what the system trusts.
+    public var trusted: String?
 
-    public init(name: String = "karri", endpoint: String, region: String, accessKey: String, secretKey: String) {
+    public init(
+        name: String = "karri", endpoint: String, region: String, accessKey: String, secretKey: String, trusted: String? = nil
+    ) {
         self.name = name
         self.endpoint = endpoint
         self.region = region
         self.accessKey = accessKey
         self.secretKey = secretKey
+        self.trusted = trusted
     }
 
     /// Writes the profile into `~/.aws/config` and its keys into `~/.aws/credentials`, with the
@@ -29,7 +34,7 @@ public struct UserProfile: Sendable, Hashable {
     ///
     /// - Throws: `Fault.invalidParameter` for a value that no line can hold; `Fault.storage`.
     public func write(for user: CallingUser) throws(Fault) {
-        for value in [name, endpoint, region, accessKey, secretKey] {
+        for value in [name, endpoint, region, accessKey, secretKey, trusted ?? "-"] {
             guard !value.isEmpty, value.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7f && $0 != "]" }) else {
                 throw Fault(.invalidParameter, "a profile's values are words")
             }
@@ -41,7 +46,7 @@ public struct UserProfile: Sendable, Hashable {
                 text.set([("aws_access_key_id", accessKey), ("aws_secret_access_key", secretKey)], in: credentials)
             }
             try UserProfile.edit(user, "config", mode: nil) { text in
-                text.set([("endpoint_url", endpoint), ("region", region)], in: config)
+                text.set([("endpoint_url", endpoint), ("region", region), ("ca_bundle", trusted)], in: config)
             }
         }
     }
@@ -68,7 +73,8 @@ public struct UserProfile: Sendable, Hashable {
     private static func edit(
         _ user: CallingUser, _ name: String, mode: UInt32?, _ change: (inout ProfileText) -> Void
     ) throws(Fault) {
-        let path = resolved("\(user.home)/.aws/\(name)")
+        let named = "\(user.home)/.aws/\(name)"
+        let path = resolved(named)
         let before = try AtomicFile.read(path, limit: 4 << 20)
         var text = ProfileText(before ?? [])
         change(&text)
@@ -76,7 +82,13 @@ public struct UserProfile: Sendable, Hashable {
         var facts = stat()
         let kept: UInt32 = stat(path, &facts) == 0 ? UInt32(facts.st_mode & 0o777) : 0o600
         guard after != before ?? [] || (before != nil && mode ?? kept != kept) else { return }
-        try AtomicFile.write(after, to: path, mode: mode ?? kept)
+        if after.isEmpty, path == named {
+            // Nothing but the profile was in it. The folder goes too where nothing else is.
+            unlink(path)
+            rmdir("\(user.home)/.aws")
+        } else {
+            try AtomicFile.write(after, to: path, mode: mode ?? kept)
+        }
     }
 
     /// Where a link leads, so that the file behind it is replaced and not the link.

@@ -24,7 +24,7 @@ struct AccountCommand: AsyncParsableCommand {
             }
             let made = Credentials(reply)
             try made.write(installation)
-            for line in CredentialsCommand.shown(made, try Configuration.require(installation)) { Output.line(line) }
+            for line in CredentialsCommand.shown(made, try Configuration.require(installation), installation) { Output.line(line) }
             Output.remark("kept in \(Credentials.path(of: name, installation)), which only root reads")
         }
     }
@@ -67,14 +67,16 @@ struct CredentialsCommand: AsyncParsableCommand {
             throw Fault(
                 .notFound, "no key of \(name) is kept here: karri credentials --new \(name) makes one, if there is such an account")
         }
-        for line in CredentialsCommand.shown(known, configuration) { Output.line(line) }
+        for line in CredentialsCommand.shown(known, configuration, installation) { Output.line(line) }
     }
 
-    static func shown(_ credentials: Credentials, _ configuration: Configuration) -> [String] {
+    static func shown(
+        _ credentials: Credentials, _ configuration: Configuration, _ installation: Installation
+    ) -> [String] {
         [
             "# account \(credentials.account), \(credentials.name)", "export AWS_ACCESS_KEY_ID=\(credentials.accessKey)",
             "export AWS_SECRET_ACCESS_KEY=\(credentials.secretKey)", "export AWS_DEFAULT_REGION=\(configuration.region)",
             "export AWS_ENDPOINT_URL=\(configuration.endpoint)",
-        ]
+        ] + (configuration.security == .own ? ["export AWS_CA_BUNDLE=\(installation.trustedCertificate)"] : [])
     }
 }

@@ -4,6 +4,7 @@
 import AWS
 import ArgumentParser
 import Authority
+import Certificates
 import Cluster
 import Compute
 import Database
@@ -44,6 +45,8 @@ struct ControlProcess: Sendable {
     static let forgetting = Duration.seconds(60)
     /// How often hosts are looked for that have gone.
     static let looking = Duration.seconds(1)
+    /// How often the listener's certificate is looked at.
+    static let renewing = Duration.seconds(2)
 
     /// Serves until cancelled.
     func run() async throws {
@@ -100,7 +103,13 @@ struct ControlProcess: Sendable {
             engine: engine, services: services, cluster: cluster, configuration: configuration, chance: chance, log: log)
         let owners = FabricServer(path: installation.fabricSocket, sessions: cluster)
         let operatorServer = FabricServer(path: installation.adminSocket, services: [administration])
-        let face = awsFace(services, cluster)
+        let security =
+            configuration.security == .none
+            ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
+        let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
+        let face = awsFace(services, cluster, security, readiness)
+        let meters = CloudMeters(
+            engine: engine, runner: runner, face: face.meters, cluster: cluster, installation: installation, chance: chance)
         let log = log
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cluster.run() }
@@ -110,9 +119,13 @@ struct ControlProcess: Sendable {
             group.addTask {
                 try await face.run { port in
                     log.notice("serves", metadata: ["endpoint": "\(configuration.endpoint)", "port": "\(port)"])
-                    await announceWhenAnswering()
+                    await announceWhenListening([owners, operatorServer])
                 }
             }
+            if let port = configuration.metersPort {
+                group.addTask { try await OperatorListener(port: port, meters: meters, readiness: readiness, log: log).run() }
+            }
+            if let security { group.addTask { try await follow(security) } }
             group.addTask { try await lookForHosts(cluster) }
             group.addTask { try await forget(compute) }
             defer { group.cancelAll() }
@@ -121,25 +134,44 @@ struct ControlProcess: Sendable {
         }
     }
 
-    private func awsFace(_ services: Services, _ cluster: ClusterController) -> AWSFace {
+    private func awsFace(
+        _ services: Services, _ cluster: ClusterController, _ security: ListenerContext?, _ readiness: @escaping ReadinessCheck
+    ) -> AWSFace {
         var settings = AWSFaceConfiguration(region: configuration.region)
         settings.address = configuration.address
         settings.port = configuration.port
+        settings.endpoint = configuration.authority
+        settings.security = security
         return AWSFace(
             configuration: settings, identity: services.identity, compute: services.compute, images: services.images,
             volumes: services.volumes, networks: services.networks, chance: chance, logger: log,
+            readiness: readiness,
             consoleOutput: { id throws(Fault) in
                 let (content, at) = try await cluster.consoleOutput(of: id)
                 return (content, at)
             })
     }
 
-    /// Says that this process is up once its two Unix sockets are there too.
-    private func announceWhenAnswering() async {
-        while !Task.isCancelled, !exists(installation.fabricSocket) || !exists(installation.adminSocket) {
-            do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
-        }
+    /// Says that this process is up once its Unix sockets answer too. A server that ends instead ends
+    /// the process by itself.
+    private func announceWhenListening(_ servers: [FabricServer]) async {
+        do { for server in servers { try await server.waitUntilListening() } } catch { return }
         Inheritance.announceReady()
+    }
+
+    /// Serves the listener's certificate as it is renewed.
+    private func follow(_ security: ListenerContext) async throws {
+        var refused: Fault?
+        while true {
+            try await Task.sleep(for: ControlProcess.renewing)
+            do throws(Fault) {
+                if try security.follow(now: chance.now()) { log.notice("serves with a new certificate") }
+                refused = nil
+            } catch {
+                if error != refused { log.warning("the new certificate is not served", metadata: ["fault": "\(error)"]) }
+                refused = error
+            }
+        }
     }
 
     private func lookForHosts(_ cluster: ClusterController) async throws {

@@ -26,7 +26,35 @@ struct SuperviseRole: AsyncParsableCommand {
         let specifications = Processes.specifications(installation, configuration, users, program: try ownProgram())
         let supervisor = try Supervisor(installation, specifications, logger: log)
         try supervisor.stopOnSignals()
-        try await supervisor.run()
+        let certificate = configuration.security.source(names: configuration.names).map {
+            ListenerCertificate(installation, $0, group: users.control.group)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if let certificate { group.addTask { await SuperviseRole.keep(certificate, chance: .system, log: log) } }
+            defer { group.cancelAll() }
+            try await supervisor.run()
+        }
+    }
+
+    /// How often it is looked whether there is a newer certificate.
+    static let renewing = Duration.seconds(5)
+
+    /// Brings in the operator's newer certificate, or renews the cloud's own, until cancelled.
+    private static func keep(_ certificate: ListenerCertificate, chance: Chance, log: Logger) async {
+        var refused: Fault?
+        while !Task.isCancelled {
+            do throws(Fault) {
+                if try certificate.prepare(now: chance.now()) { log.notice("the API has a new certificate") }
+                refused = nil
+            } catch {
+                // A half-renewed pair mends itself in a moment, and each thing is said once.
+                if error != refused {
+                    log.warning("the API's certificate stays as it is", metadata: ["reason": "\(error.message)"])
+                }
+                refused = error
+            }
+            do { try await Task.sleep(for: renewing) } catch { return }
+        }
     }
 }
 

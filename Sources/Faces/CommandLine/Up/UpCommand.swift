@@ -22,9 +22,6 @@ struct UpCommand: AsyncParsableCommand {
 
     @OptionGroup var place: PlaceOptions
     @OptionGroup var choices: UpChoices
-    @Flag(name: .long, help: "Prepares no starter images.") var noImages = false
-    @Flag(name: .long, help: "Prepares the small starter image only: Debian takes one to two minutes more.") var noDebian = false
-    @Flag(name: .long, help: "Writes no AWS profile.") var noProfile = false
     @Flag(name: .long, help: "Asks nothing.") var yes = false
 
     func run() async throws {
@@ -38,20 +35,22 @@ struct UpCommand: AsyncParsableCommand {
         Output.remark("prepares folders and users")
         _ = try await InstallationFolders.prepare(installation)
         try Up.makeMasterKey(installation, chance: .system)
-        let caller = noProfile ? nil : try CallingUser.current(environment())
+        try Up.prepareCertificate(installation, wanted, chance: .system)
+        let caller = wanted.writesProfile ? try CallingUser.current(environment()) : nil
         if let caller { wanted.profileOwner = caller.name }
         try wanted.write(installation)
         let program = try await InstalledProgram.install(installation)
-        let byHand = try await Up.start(installation, program: program, changed: before != wanted)
+        let byHand = try await Up.start(installation, program: program, changed: before?.ofProcesses != wanted.ofProcesses)
         try await InstalledProgram.removeOthers(installation, keeping: program)
         let credentials = try await Credentials.ofFirstAccount(installation)
         if let caller { try Up.writeProfile(installation, wanted, credentials, for: caller) }
         try await Up.waitForHosts(installation, wanted)
         var report = UpReport(
-            configuration: wanted, installation: installation, profile: caller == nil ? nil : installation.mark, startLine: byHand)
-        if !noImages { report.image = try await StarterImages(installation, wanted).prepareSmall() }
+            configuration: wanted, installation: installation, program: program,
+            profile: caller == nil ? nil : installation.mark, startLine: byHand)
+        if wanted.wantsImages { report.image = try await StarterImages(installation, wanted).prepareSmall() }
         Output.line(report.text)
-        if !noImages, !noDebian, !wanted.isSimulated { try await StarterImages(installation, wanted).prepareDebian() }
+        if wanted.preparesDebian { try await StarterImages(installation, wanted).prepareDebian() }
     }
 
     /// Looks at the host and settles what was left open.
@@ -62,6 +61,7 @@ struct UpCommand: AsyncParsableCommand {
         var wishes = UpPlan.wishes(installation, simulated: choices.simulate ?? before?.simulatedHosts ?? 0)
         let facts = await Preflight.gather(installation, wishes)
         let configuration = try UpPlan.settle(choices, before, facts, reserved: try await Up.reservedRanges())
+        try Up.checkCertificate(configuration, chance: .system)
         UpPlan.complete(&wishes, with: configuration)
         let findings = Preflight.judge(facts, wishes)
         for line in UpPlan.shown(findings, isFirst: before == nil) { Output.remark(line) }
@@ -73,7 +73,7 @@ struct UpCommand: AsyncParsableCommand {
 
     private func agree(_ before: Configuration?, _ wanted: Configuration) throws(Fault) {
         guard before == nil else { return }
-        Output.remark(UpPlan.announcement(wanted, images: !noImages, debian: !noDebian))
+        Output.remark(UpPlan.announcement(wanted))
         if yes || !Output.isTerminal { return }
         guard Output.ask("Go on?", among: ["yes", "no"]) == "yes" else {
             throw Fault(.cancelled, "nothing was changed")
@@ -83,8 +83,31 @@ struct UpCommand: AsyncParsableCommand {
 
 /// What a person may choose; what is left out stays as it was, or is found out.
 struct UpChoices: ParsableArguments {
+    @Flag(inversion: .prefixedNo, help: "Prepares starter images.") var images: Bool?
+    @Flag(inversion: .prefixedNo, help: "Prepares Debian as well as the small starter image: one to two minutes more.") var debian:
+        Bool?
+    @Flag(inversion: .prefixedNo, help: "Writes an AWS profile for the user who called.") var profile: Bool?
     @Option(help: "The port of the API.") var port: Int?
-    @Option(help: "The loopback address of the API.") var address: String?
+    @Option(
+        help: ArgumentHelp(
+            "The port of /metrics and /health on 127.0.0.1; else the first free one after the API's.", valueName: "port"))
+    var metersPort: Int?
+    @Option(
+        help: ArgumentHelp(
+            "The IPv4 address that the API listens on; 0.0.0.0 for all. Beyond loopback it is served over TLS.",
+            valueName: "address")) var address: String?
+    @Option(
+        help: ArgumentHelp("The name or address by which clients reach the API, if it is another.", valueName: "name"))
+    var endpointName: String?
+    @Option(
+        help: ArgumentHelp(
+            "off, or own: over TLS with a certificate that the cloud makes, renews and says how to trust.", valueName: "mode"))
+    var tls: String?
+    @Option(
+        help: ArgumentHelp(
+            "The API's certificate in PEM, followed by those that signed it; followed when it changes.", valueName: "file"))
+    var tlsCertificate: String?
+    @Option(help: ArgumentHelp("Its private key in PEM, not encrypted.", valueName: "file")) var tlsKey: String?
     @Option(help: "The name of the region.") var region: String?
     @Option(
         help: ArgumentHelp(

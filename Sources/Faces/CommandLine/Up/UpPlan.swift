@@ -39,8 +39,13 @@ enum UpPlan {
     static func complete(_ wishes: inout PreflightWishes, with configuration: Configuration) {
         wishes.ports = [
             .init(
-                "the API", option: "--port", .tcp, UInt16(clamping: configuration.port), on: IPv4Address(configuration.address))
+                "the API", option: "--port", .tcp, UInt16(clamping: configuration.port),
+                on: IPv4Address(configuration.address).flatMap { $0.bits == 0 ? nil : $0 })
         ]
+        if let meters = configuration.metersPort {
+            wishes.ports.append(
+                .init("the meters", option: "--meters-port", .tcp, UInt16(clamping: meters), on: IPv4Address(127, 0, 0, 1)))
+        }
         guard !configuration.isSimulated else {
             wishes.guestRanges = []
             return
@@ -69,8 +74,10 @@ enum UpPlan {
             }
             configuration.region = region
         }
-        if let address = choices.address { configuration.address = address }
         if let port = choices.port { configuration.port = port }
+        configuration.wantsImages = choices.images ?? configuration.wantsImages
+        configuration.wantsDebian = choices.debian ?? configuration.wantsDebian
+        configuration.writesProfile = choices.profile ?? configuration.writesProfile
         if let overcommitment = choices.overcommit { configuration.overcommitment = overcommitment }
         if let hosts = choices.simulate { configuration.simulatedHosts = hosts }
         if let before, before.isSimulated != configuration.isSimulated {
@@ -83,9 +90,55 @@ enum UpPlan {
             configuration.store = store
         }
         configuration.uplink = choices.uplink ?? before?.uplink ?? facts.uplink?.name
+        try settleListener(&configuration, choices, facts)
         try settleRange(&configuration, choices, isNew: before == nil, facts)
         try configuration.check()
         return configuration
+    }
+
+    private static func settleListener(_ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts) throws(Fault)
+    {
+        // The API's new port may be the one that the meters had.
+        let kept = configuration.metersPort == configuration.port ? nil : configuration.metersPort
+        configuration.metersPort = choices.metersPort ?? kept ?? freePort(after: configuration.port, facts)
+        if let address = choices.address {
+            configuration.address = address
+            configuration.advertised = nil
+        }
+        if let name = choices.endpointName { configuration.advertised = name }
+        let isLoopback = IPv4Address(configuration.address)?.bytes.first == 127
+        let own = facts.interfaces.flatMap(\.addresses).filter { $0.bytes.first != 127 }
+        if let address = IPv4Address(configuration.address), !isLoopback, address.bits != 0, !own.contains(address) {
+            throw Fault(
+                .invalidParameter,
+                "\(address) is not an address of this host: \(own.map(\.description).joined(separator: ", ")), or 0.0.0.0 for all")
+        }
+        if configuration.address == "0.0.0.0", configuration.advertised == nil {
+            let first = facts.interfaces.first { $0.name == configuration.uplink }?.addresses.first ?? own.first
+            configuration.advertised = first?.description ?? "127.0.0.1"
+        }
+        configuration.otherNames = configuration.address == "0.0.0.0" ? own.map(\.description) : []
+        configuration.security = try security(configuration.security, choices, isLoopback: isLoopback)
+    }
+
+    /// Below where the kernel takes ports for connections from, if it can be.
+    private static func freePort(after port: Int, _ facts: HostFacts) -> Int? {
+        let taken = Set(facts.listeners.filter { $0.transport == .tcp }.map { Int($0.port) })
+        return (port + 1..<port + 1000).first { $0 <= 65535 && !taken.contains($0) }
+            ?? (1024..<port).last { !taken.contains($0) }
+    }
+
+    private static func security(_ before: APISecurity, _ choices: UpChoices, isLoopback: Bool) throws(Fault) -> APISecurity {
+        switch (choices.tls, choices.tlsCertificate, choices.tlsKey) {
+        case (nil, let certificate?, let key?):
+            return .files(certificate: try PlaceOptions.absolute(certificate), key: try PlaceOptions.absolute(key))
+        case (nil, nil, nil): return before == .none && !isLoopback ? .own : before
+        case ("own", nil, nil): return .own
+        case ("off", nil, nil): return .none
+        case (nil, _, _): throw Fault(.missingParameter, "--tls-certificate and --tls-key go together")
+        case (_, nil, nil): throw Fault(.invalidParameter, "--tls is own or off, not \(choices.tls ?? "")")
+        default: throw Fault(.conflictingParameters, "--tls is for a cloud without --tls-certificate and --tls-key")
+        }
     }
 
     private static func settleRange(
@@ -139,17 +192,18 @@ enum UpPlan {
     }
 
     /// How long it takes and what it needs, said beforehand.
-    static func announcement(_ configuration: Configuration, images: Bool, debian: Bool) -> String {
+    static func announcement(_ configuration: Configuration) -> String {
         if configuration.isSimulated {
             return "starts a cloud of \(configuration.simulatedHosts) simulated hosts: a few seconds, and no machine really runs"
         }
-        let time =
-            switch (images, images && debian) {
-            case (false, _): "under a minute"
-            case (true, false): "about a minute"
-            case (true, true): "two to four minutes, of which the cloud answers after the first"
+        let (time, disk) =
+            if configuration.preparesDebian {
+                ("two to four minutes, of which the cloud answers after the first", "about 3 GiB")
+            } else if configuration.wantsImages {
+                ("about a minute", "about 500 MiB")
+            } else {
+                ("under a minute", "about 100 MiB")
             }
-        let disk = images ? (debian ? "about 3 GiB" : "about 500 MiB") : "about 100 MiB"
         return "makes a cloud of this machine: \(time), and \(disk) of disk before machines"
     }
 }
@@ -158,6 +212,8 @@ enum UpPlan {
 struct UpReport {
     var configuration: Configuration
     var installation: Installation
+    /// The installed program's path.
+    var program: String
     /// The AWS profile that was written.
     var profile: String?
     /// What starts the cloud after a reboot, where no service manager does.
@@ -165,21 +221,34 @@ struct UpReport {
     /// The image for the next commands.
     var image: String?
 
+    /// The certificate that clients have to be told of, where it is the cloud's own.
+    private var trusted: String? { configuration.security == .own ? installation.trustedCertificate : nil }
+
     var text: String {
-        let aws =
-            profile.map { "aws --profile \($0)" } ?? "aws --endpoint-url \(configuration.endpoint) --region \(configuration.region)"
+        let aws = profile.map { "aws --profile \($0)" } ?? "aws"
         var lines = [
             "", "The cloud is up.", "",
             "  API          \(configuration.endpoint)  (region \(configuration.region), zone \(configuration.zone))",
             "  credentials  \(Credentials.path(of: AdministrationService.firstAccount, installation))"
                 + (profile.map { ", AWS profile \($0)" } ?? ""),
         ]
+        if let meters = configuration.metersPort {
+            lines.append("  meters       http://\(OperatorListener.address):\(meters)/metrics, and /health/ready")
+        }
+        if let trusted {
+            lines.append("  certificate  signed by the cloud's own authority; clients trust it by AWS_CA_BUNDLE=\(trusted)")
+            if profile != nil { lines.append("               (the AWS profile does already; copy the file to other machines)") }
+        }
         if !configuration.isSimulated {
             lines.append("  machines     reached from this host by ssh at addresses of \(configuration.publicRange)")
             lines += reach.map { "               \($0)" }
         }
         if let startLine { lines += ["", "After a reboot, start it again with:", "  \(startLine)"] }
         lines += ["", "Next:"]
+        if profile == nil {
+            let command = [program, "credentials"] + PlaceOptions.arguments(installation)
+            lines.append("  eval \"$(\(command.joined(separator: " ")))\"")
+        }
         if let image {
             lines += [
                 "  \(aws) ec2 create-key-pair --key-name my --query KeyMaterial --output text > my.pem && chmod 600 my.pem",

@@ -52,6 +52,33 @@ enum Up {
         try AtomicFile.syncFolder(of: path)
     }
 
+    /// Looks at the operator's certificate before anything is changed.
+    ///
+    /// - Throws: `.notFound`, `.invalidParameter`.
+    static func checkCertificate(_ configuration: Configuration, chance: Chance) throws(Fault) {
+        guard case .files(let certificate, let key) = configuration.security else { return }
+        let pair = try ListenerCertificate.read(certificate: certificate, key: key, now: chance.now())
+        guard pair.covers(configuration.host) else {
+            let names = pair.names.isEmpty ? "no name" : pair.names.joined(separator: ", ")
+            throw Fault(
+                .invalidParameter,
+                "the certificate in \(certificate) is for \(names), and clients would reach the API as \(configuration.host): give a name of it with --endpoint-name"
+            )
+        }
+    }
+
+    /// Puts the API's certificate where control reads it.
+    static func prepareCertificate(
+        _ installation: Installation, _ configuration: Configuration, chance: Chance
+    ) throws(Fault) {
+        guard let source = configuration.security.source(names: configuration.names) else { return }
+        let name = SystemUsers.names(installation).control
+        guard let control = CallingUser(named: name) else { throw Fault(.notFound, "there is no user \(name)") }
+        if try ListenerCertificate(installation, source, group: control.group).prepare(now: chance.now()) {
+            Output.remark("puts the API's certificate in place")
+        }
+    }
+
     /// Starts the supervisor, or starts it anew where program or settings are others.
     ///
     /// - Returns: The line that starts the cloud after a reboot, where no service manager does.
@@ -123,7 +150,8 @@ enum Up {
     ) throws(Fault) {
         try UserProfile(
             name: installation.mark, endpoint: configuration.endpoint, region: configuration.region,
-            accessKey: credentials.accessKey, secretKey: credentials.secretKey
+            accessKey: credentials.accessKey, secretKey: credentials.secretKey,
+            trusted: configuration.security == .own ? installation.trustedCertificate : nil
         ).write(for: user)
     }
 

@@ -8,6 +8,7 @@ import Model
 /// A store in a PostgreSQL database, for any number of processes.
 public final class PostgreSQLEngine: Engine {
     public var name: EngineName { .postgresql }
+    public let meters = EngineMeters()
 
     /// A session that connects when it is needed. Used by one thread at a time.
     private final class Session {
@@ -133,10 +134,10 @@ public final class PostgreSQLEngine: Engine {
         defer { keys.leave(held) }
         return try await repeated(until: end) { isFirst async throws(Fault) in
             try await Ticket<Attempt<T>>.wait(cancellable: isFirst) { ticket throws(Fault) in
-                try writers.submit { [feed] session in
+                try writers.submit { [feed, meters] session in
                     guard ContinuousClock.now < end else { return ticket.give(up: .timedOutBeforeItBegan) }
                     guard ticket.begin() else { return }
-                    let (attempt, announces) = PostgreSQLEngine.attemptWrite(session, body)
+                    let (attempt, announces) = PostgreSQLEngine.attemptWrite(session, meters, body)
                     ticket.end(.success(attempt))
                     if announces { feed.wake() }
                 }
@@ -146,7 +147,7 @@ public final class PostgreSQLEngine: Engine {
 
     /// One attempt, and whether it committed something that the feed announces.
     private static func attemptWrite<T>(
-        _ session: Session, _ body: (Writing) throws(Fault) -> T
+        _ session: Session, _ meters: EngineMeters, _ body: (Writing) throws(Fault) -> T
     ) -> (Attempt<T>, announces: Bool) {
         let connection: PostgreSQLConnection
         do throws(Fault) { connection = try session.ready() } catch { return (.again(error), false) }
@@ -158,20 +159,30 @@ public final class PostgreSQLEngine: Engine {
                 writing.post(PostgreSQLFeed.insertion, [.text(try PostgreSQLFeed.document(writing.changes))])
             }
             try writing.check()
-            return (try commit(connection, session, value), !writing.changes.isEmpty)
+            return (try commit(connection, session, meters, value), !writing.changes.isEmpty)
         } catch {
             session.reset()
-            if case .doomed(let failure) = writing.state { return (.again(failure.fault), false) }
+            if case .doomed(let failure) = writing.state {
+                meters.writes.count("lost")
+                return (.again(failure.fault), false)
+            }
+            meters.writes.count("refused")
             return (.ended(.failure(writing.failure ?? error)), false)
         }
     }
 
-    private static func commit<T>(_ connection: PostgreSQLConnection, _ session: Session, _ value: T) throws(Fault) -> Attempt<T> {
+    private static func commit<T>(
+        _ connection: PostgreSQLConnection, _ session: Session, _ meters: EngineMeters, _ value: T
+    ) throws(Fault) -> Attempt<T> {
         do throws(Failure) {
+            let beginning = ContinuousClock.now
             try connection.commit()
+            meters.commits.record(duration: ContinuousClock.now - beginning)
+            meters.writes.count("committed")
             return .ended(.success(value))
         } catch {
             session.reset()
+            meters.writes.count("lost")
             switch error.reach {
             case .statement: return .ended(.failure(error.fault))
             case .transaction: return .again(error.fault)

@@ -72,15 +72,17 @@ final class SQLiteWriter: @unchecked Sendable {
     private let waitingMax: Int
     private let hub: ChangeHub
     private let checkpoints: SQLiteCheckpoints
+    private let meters: EngineMeters
     private var sequence: Int64 = 0
     /// Set once a sync has failed: from then on nothing is written.
     private var broken: Fault?
 
-    init(_ connection: SQLiteConnection, hub: ChangeHub, checkpoints: SQLiteCheckpoints, waitingMax: Int) {
+    init(_ connection: SQLiteConnection, hub: ChangeHub, checkpoints: SQLiteCheckpoints, waitingMax: Int, meters: EngineMeters) {
         self.connection = connection
         self.hub = hub
         self.checkpoints = checkpoints
         self.waitingMax = waitingMax
+        self.meters = meters
     }
 
     func enqueue(_ write: SQLiteWrite) throws(Fault) {
@@ -154,6 +156,7 @@ final class SQLiteWriter: @unchecked Sendable {
         if outcomes.isEmpty {
             first.end(fault)
         } else if outcomes.count == 1 || broken != nil {
+            meters.writes.count("lost", by: UInt64(outcomes.count))
             for outcome in outcomes { outcome.write.end(outcome.fault ?? broken ?? fault) }
         } else {
             for outcome in outcomes { runAlone(outcome.write) }
@@ -168,7 +171,9 @@ final class SQLiteWriter: @unchecked Sendable {
             outcome = performed
             return true
         }
-        if let fault { write.end(outcome.fault ?? fault) } else { answer([outcome]) }
+        guard let fault else { return answer([outcome]) }
+        meters.writes.count("lost")
+        write.end(outcome.fault ?? fault)
     }
 
     private func answer(_ outcomes: [Outcome]) {
@@ -181,6 +186,9 @@ final class SQLiteWriter: @unchecked Sendable {
             }
         }
         hub.publish(changes)
+        let refused = outcomes.count { $0.fault != nil }
+        meters.writes.count("committed", by: UInt64(outcomes.count - refused))
+        if refused > 0 { meters.writes.count("refused", by: UInt64(refused)) }
         for outcome in outcomes { outcome.write.end(outcome.fault) }
         checkpoints.startIfLong(connection)
     }
@@ -227,7 +235,9 @@ final class SQLiteWriter: @unchecked Sendable {
         var fault: Fault?
         if body() {
             do throws(Fault) {
+                let beginning = ContinuousClock.now
                 try connection.execute("COMMIT")
+                meters.commits.record(duration: ContinuousClock.now - beginning)
                 return nil
             } catch { fault = error }
         } else {
