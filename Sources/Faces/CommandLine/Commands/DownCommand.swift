@@ -9,6 +9,10 @@ import Model
 import Platform
 import Supervisor
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 struct DownCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "down", abstract: "Stops the cloud; machines run on unless told otherwise.",
@@ -131,8 +135,12 @@ struct Uninstalling: Sendable {
             groups: groups, log: log)
         // Their folders go with the installation's.
         for machine in try await hypervisor.list() {
-            do throws(Fault) { try await hypervisor.destroy(machine.name) } catch  where error.code == .notFound {}
+            do throws(Fault) { try await hypervisor.destroy(machine.name) } catch {
+                log.warning("a machine is ended without libvirt", metadata: ["fault": "\(error)"])
+            }
         }
         try await daemon.stop()
+        // What libvirt could not end, or did not know.
+        for process in HostListing.emulators(of: installation) { kill(process.id, SIGKILL) }
     }
 }
