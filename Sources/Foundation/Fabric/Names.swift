@@ -46,6 +46,10 @@ public typealias ListImagesReply = Karri_Fabric_ListImagesReply
 public typealias ImageState = Karri_Fabric_ImageState
 public typealias StopMachinesRequest = Karri_Fabric_StopMachinesRequest
 public typealias StopMachinesReply = Karri_Fabric_StopMachinesReply
+public typealias FenceHostRequest = Karri_Fabric_FenceHostRequest
+public typealias FenceHostReply = Karri_Fabric_FenceHostReply
+public typealias AcceptHostRequest = Karri_Fabric_AcceptHostRequest
+public typealias AcceptHostReply = Karri_Fabric_AcceptHostReply
 
 /// The sections of a host's document.
 public enum Section {

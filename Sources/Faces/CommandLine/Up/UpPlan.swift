@@ -95,7 +95,10 @@ enum UpPlan {
 
     private static func settleListener(_ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts) throws(Fault)
     {
-        configuration.metersPort = choices.metersPort ?? configuration.metersPort ?? freePort(after: configuration.port, facts)
+        configuration.metersPort = choices.metersPort ?? configuration.metersPort
+        if configuration.metersPort == nil || choices.metersPort == nil && configuration.metersPort == configuration.port {
+            configuration.metersPort = freePort(after: configuration.port, facts)
+        }
         if let address = choices.address {
             configuration.address = address
             configuration.advertised = nil
