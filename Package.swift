@@ -61,7 +61,8 @@ let house: [Part] = [
         name: "Certificates", folder: "Foundation/Certificates", uses: ["Model", "Platform"],
         products: ["Crypto", "CryptoExtras", "NIOSSL", "SwiftASN1", "X509"], tested: true),
     Part(
-        name: "Database", folder: "Foundation/Database", uses: ["Model", "Meters", "CSQLite", "CPostgreSQL"], tested: true,
+        name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "Meters", "CSQLite", "CPostgreSQL"],
+        tested: true,
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
     Part(
@@ -77,7 +78,8 @@ let house: [Part] = [
     // Drivers.
     Part(
         name: "Hypervisor", folder: "Drivers/Hypervisor", uses: ["Model", "Platform", "CLibvirt", "CLinux"],
-        products: ["Logging"], tested: true),
+        products: ["Logging"], tested: true, testUses: ["ReaperTesting"]),
+    Part(name: "ReaperTesting", folder: "Drivers/ReaperTesting", kind: .executable, uses: ["Hypervisor"]),
     Part(
         name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true
     ),
@@ -133,7 +135,8 @@ let house: [Part] = [
         testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
-        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol"], products: ["Crypto"]),
+        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol", "Dataplane"],
+        products: ["Crypto", "Logging"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [

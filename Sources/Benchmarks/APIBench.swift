@@ -126,7 +126,7 @@ public struct APIBench: Sendable {
             var left = settings.instances / accounts.count + (place < settings.instances % accounts.count ? 1 : 0)
             while left > 0 {
                 let count = min(left, 250)
-                ids = try await launch(count, client, account, name: "web-\(place)-\(left)")
+                ids = try await launch(count, client, account, name: "web-\(place)-\(left / 250)")
                 left -= count
                 try await waitUntilRunning(ids, account)
             }
@@ -209,7 +209,7 @@ public struct APIBench: Sendable {
                 "DescribeInstances, \(what)", calls: 20, idle: idle, aim: aim, connections: 1
             ) { client, _ throws(Fault) in
                 let answer = try await client.call("DescribeInstances", [("MaxResults", "1000")] + filter, as: account)
-                return (answer, String(answer.values("privateDnsName").count))
+                return (answer, String(answer.values("amiLaunchIndex").count))
             }
         }
     }

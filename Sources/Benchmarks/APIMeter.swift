@@ -37,7 +37,7 @@ struct APIMeter: Sendable {
     ) async throws(Fault) -> [String] {
         let lanes = connections ?? self.connections
         let clients = (0..<lanes).map { _ in cloud.client() }
-        let cpu = processes.cpuSeconds
+        let cpu = processes.cpuSecondsByRole
         let began = ContinuousClock.now
         let results: [Result<Lane, Fault>] = await withTaskGroup(of: Result<Lane, Fault>.self) { group in
             for (place, client) in clients.enumerated() {
@@ -50,7 +50,11 @@ struct APIMeter: Sendable {
         let took = seconds(ContinuousClock.now - began)
         if settles { try await processes.settle(idle: idle) }
         let whole = seconds(ContinuousClock.now - began)
-        let spent = max(0, processes.cpuSeconds - cpu - idle * whole) * 1000 / Double(calls)
+        let used = processes.cpuSecondsByRole.map { (role: $0, seconds: $1 - (cpu[$0] ?? 0)) }.filter { $0.seconds > 0 }
+        let spent = max(0, used.reduce(0) { $0 + $1.seconds } - idle * whole) * 1000 / Double(calls)
+        let parts = used.sorted { $0.seconds > $1.seconds }.prefix(2).map {
+            "\($0.role) \(decimal($0.seconds * 1000 / Double(calls), 2))"
+        }
         var all = Lane()
         for result in results {
             let lane = try result.get()
@@ -62,7 +66,7 @@ struct APIMeter: Sendable {
         let words = all.words.sorted { $0.0 < $1.0 }.map(\.1)
         let rows = connections == 1 ? ", \(words.first ?? "?") rows, \(all.bytes / calls / 1024) KiB" : ""
         say(
-            "\(what): \(decimal(Double(calls) / took, 0))/s, \(decimal(spent, 2)) ms CPU, median \(decimal(times.median, 2)) ms, p90 \(decimal(times.p90, 2)) ms\(rows)"
+            "\(what): \(decimal(Double(calls) / took, 0))/s, \(decimal(spent, 2)) ms CPU (\(parts.joined(separator: ", "))), median \(decimal(times.median, 2)) ms, p90 \(decimal(times.p90, 2)) ms\(rows)"
                 + (aim.map { "; CPU: " + $0.verdict(spent) } ?? ""))
         return words
     }

@@ -69,7 +69,7 @@ actor BareGuest {
             "-name", "karri-bench", "-nodefaults", "-no-user-config", "-machine", "q35,usb=off,dump-guest-core=off",
             "-accel", recipe.isKVM ? "kvm" : "tcg,tb-size=128", "-cpu", recipe.isKVM ? "host" : "max",
             "-m", "\(recipe.memoryMebibytes)", "-smp", "\(recipe.processors)", "-kernel", recipe.kernel, "-initrd", recipe.ramdisk,
-            "-append", "console=ttyS0 quiet cryptomgr.notests",
+            "-append", "console=ttyS0 quiet cryptomgr.notests no_timer_check",
             "-drive", "file=\(overlay),if=none,id=disk0,format=qcow2,cache=none,aio=native,discard=unmap",
             "-device", "virtio-blk-pci,drive=disk0", "-netdev", network, "-device", "virtio-net-pci,netdev=net0,romfile=",
             "-object", "rng-random,filename=/dev/urandom,id=rng0", "-device", "virtio-rng-pci,rng=rng0",

@@ -40,13 +40,24 @@ public struct Processes: Sendable, Hashable {
     public static func + (left: Processes, right: Processes) -> Processes { Processes(left.ids + right.ids) }
 
     /// The CPU time of all until now, in seconds (clock_getcpuclockid(3)).
-    public var cpuSeconds: Double {
-        ids.reduce(0) { sum, id in
-            var clock = clockid_t()
-            var time = timespec()
-            guard clock_getcpuclockid(id, &clock) == 0, clock_gettime(clock, &time) == 0 else { return sum }
-            return sum + Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-        }
+    public var cpuSeconds: Double { ids.reduce(0) { $0 + Processes.cpuSeconds(of: $1) } }
+
+    private static func cpuSeconds(of id: Int32) -> Double {
+        var clock = clockid_t()
+        var time = timespec()
+        guard clock_getcpuclockid(id, &clock) == 0, clock_gettime(clock, &time) == 0 else { return 0 }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    /// The CPU time of each kind of process, by the role that its command line names, in seconds.
+    public var cpuSecondsByRole: [String: Double] {
+        ids.reduce(into: [:]) { $0[Processes.role(of: $1), default: 0] += Processes.cpuSeconds(of: $1) }
+    }
+
+    private static func role(of id: Int32) -> String {
+        let words = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
+        let program = words.first?.split(separator: "/").last.map(String.init) ?? "?"
+        return program == "karri" && words.count > 1 ? words[1] : program
     }
 
     /// The memory of all, each shared page counted once among its users, in MiB (proc(5), smaps_rollup).
@@ -59,10 +70,7 @@ public struct Processes: Sendable, Hashable {
 
     /// The memory of each, by the role that its command line names.
     public var memoryByRole: [(role: String, mebibytes: Double)] {
-        ids.map { id in
-            let words = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
-            return (role: words.count > 1 ? words[1] : words.first ?? "?", mebibytes: Processes.mebibytes(of: id))
-        }
+        ids.map { (role: Processes.role(of: $0), mebibytes: Processes.mebibytes(of: $0)) }
     }
 
     /// Waits until the processes have next to nothing left to do.

@@ -56,12 +56,23 @@ import Testing
 
     /// While machines come and go, rules and tags change: what a host was told bit by bit is what a
     /// host that comes anew is told at once.
-    @Test func bitByBitIsTheWhole() async throws {
+    ///
+    /// - Parameter losesTrack: Whether the controller is told now and then that changes passed it by.
+    @Test(arguments: [false, true]) func bitByBitIsTheWhole(losesTrack: Bool) async throws {
         try await TestCloud.with(.sqlite) { cloud in
             let controller = try await controller(cloud)
             let hosts = cloud.hosts.map { TestHost($0.name) }
             try await inSession(cloud, controller, hosts) {
-                try await change(cloud)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        while losesTrack {
+                            try await Task.sleep(for: .milliseconds(7))
+                            await controller.loseTrack()
+                        }
+                    }
+                    try await change(cloud)
+                    group.cancelAll()
+                }
                 // The same hosts, anew: the first sessions end for theirs.
                 for host in hosts {
                     let anew = TestHost(host.name)
@@ -119,8 +130,8 @@ import Testing
             try await tasks.waitForAll()
         }
         #expect(try await cloud.settle() == [])
-        // The last change is gathered with others for some milliseconds.
-        try await Task.sleep(for: .milliseconds(200))
+        // News of other hosts wait for company.
+        try await Task.sleep(for: ClusterController.gathering * 2)
     }
 
     /// A disk's entry comes after its image's copy, a machine's after its disk.

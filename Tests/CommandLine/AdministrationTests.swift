@@ -45,7 +45,7 @@ struct AdministrationTests {
                 engine: engine, service: service, client: AdministrationClient(installation: installation), zone: zone)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await server.run() }
-                while !exists(installation.adminSocket) { try await Task.sleep(for: .milliseconds(5)) }
+                try await server.waitUntilListening()
                 defer { group.cancelAll() }
                 try await body(cloud)
                 server.stop()
@@ -146,6 +146,22 @@ struct AdministrationTests {
                 #expect(texts.contains { $0.contains("image.import is at import") && $0.contains("waiting for") })
                 #expect(story.lines.map(\.at) == story.lines.map(\.at).sorted())
             }
+        }
+    }
+
+    @Test func theFirstAccountsMachinesAnswerAtOnceAndNoOthers() async throws {
+        try await AdministrationTests.with(.sqlite) { cloud in
+            for name in ["karri", "lab"] {
+                _ = try await cloud.client.ask { stub, options in
+                    try await stub.createAccount(CreateAccountRequest.with { $0.name = name }, options: options)
+                }
+            }
+            let rules = try await cloud.engine.read { tx throws(Fault) in
+                try tx.all(Rule.table, where: "from_port >= 0 ORDER BY protocol_number").map { rule throws(Fault) in
+                    "\(try tx.find(Account.table, rule.account)?.name ?? "") \(rule.protocolNumber) \(rule.fromPort) \(rule.toPort)"
+                }
+            }
+            #expect(rules == ["karri 1 8 -1", "karri 6 22 22"])
         }
     }
 

@@ -49,6 +49,12 @@ struct UpPlanTests {
         after = try UpPlanTests.settle(["--port", "9002"], before: before)
         #expect(after.port == 9002)
         #expect(after.region == "hall-1")
+        #expect(after.metersPort != after.port, "the meters make room for the API")
+        after = try UpPlanTests.settle(["--no-debian", "--no-profile"], before: before)
+        #expect(after.wantsImages && !after.preparesDebian && !after.writesProfile)
+        #expect(after.ofProcesses == before.ofProcesses, "no process restarts for it")
+        #expect(try UpPlanTests.settle(["--port", "9003"], before: after).preparesDebian == false)
+        #expect(try UpPlanTests.settle(["--debian"], before: after).preparesDebian)
     }
 
     @Test(
@@ -140,12 +146,16 @@ struct UpPlanTests {
 
     @Test func theReportSaysWhatToType() throws {
         let configuration = try UpPlanTests.settle([])
-        var report = UpReport(configuration: configuration, installation: Installation(), profile: "karri")
+        var report = UpReport(
+            configuration: configuration, installation: Installation(), program: "/x/karri", profile: "karri")
         report.image = "ami-00123456789abcdef"
         #expect(report.text.contains("aws --profile karri ec2 run-instances --image-id ami-00123456789abcdef"))
         #expect(report.text.contains("/etc/karri/credentials/karri.json"))
         report.startLine = "/x/karri supervise"
         #expect(report.text.contains("After a reboot"))
+        #expect(!report.text.contains("eval"))
+        report.profile = nil
+        #expect(report.text.contains("  eval \"$(/x/karri credentials)\"\n  aws ec2 create-key-pair"))
     }
 
     // MARK: - Arguments

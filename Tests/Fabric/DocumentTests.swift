@@ -57,6 +57,53 @@ import Testing
         #expect(owner.sections.isEmpty)
     }
 
+    /// A whole that is refused has first removed, changed and added.
+    @Test func aWrongWholeIsRefusedAndChangesNothing() throws {
+        var owner = Document()
+        var old = DocumentSender(epoch: 1, counter: 0)
+        _ = try owner.apply(try next(&old, entries([("machines", "a", "1"), ("disks", "b", "2"), ("disks", "c", "3")])))
+        let (sections, digest) = (owner.sections, owner.digestBytes)
+        var fresh = DocumentSender(epoch: 2, counter: 0)
+        var update = try next(&fresh, entries([("disks", "b", "4"), ("disks", "d", "5")]))
+        let proof = update.digest
+        update.digest = .init(digest)
+        #expect(throws: Fault.self) { try owner.apply(update) }
+        #expect(owner.sections == sections && owner.digestBytes == digest && owner.generation == Generation(epoch: 1, counter: 1))
+        update.digest = proof
+        #expect(Set(try owner.apply(update).map(\.key)) == ["a", "b", "c", "d"])
+        #expect(owner.sections == ["disks": ["b": Array("4".utf8), "d": Array("5".utf8)]])
+    }
+
+    @Test func whatWasThereBeforeIsTold() throws {
+        var owner = Document()
+        var sender = DocumentSender(epoch: 1, counter: 0)
+        #expect(try owner.apply(try next(&sender, entries([("disks", "b", "2")]))).first?.before == nil)
+        let touched = try owner.apply(try next(&sender, entries([("disks", "b", "3")])))
+        #expect(touched.first?.before?.payload == Array("2".utf8))
+    }
+
+    /// Documents of one process hold one copy of what they have in common, and none of what went.
+    @Test func documentsShareEntries() throws {
+        let stock = EntryStock()
+        var owners = [Document(sharing: stock), Document(sharing: stock)]
+        let many = (0..<3000).map { ("domain/1", "port/\($0)", String?.some("payload \($0)")) }
+        var sender = DocumentSender(epoch: 1, counter: 0)
+        let first = try next(&sender, entries(many))
+        let second = try next(&sender, entries(many.map { ($0.0, $0.1, nil) }))
+        for index in owners.indices { _ = try owners[index].apply(first) }
+        #expect(stock.count == 3000)
+        for (one, other) in zip(owners[0].entries(of: "domain/1") ?? [], owners[1].entries(of: "domain/1") ?? []) {
+            #expect(one === other)
+        }
+        for index in owners.indices { _ = try owners[index].apply(second) }
+        let others = try next(&sender, entries(many.map { ($0.0, $0.1, ($0.2 ?? "") + " again") }))
+        _ = try owners[0].apply(others)
+        #expect(stock.count <= 6000)
+        _ = try owners[0].apply(try next(&sender, entries(many.map { ($0.0, $0.1, nil) })))
+        _ = try owners[0].apply(try next(&sender, entries(many)))
+        #expect(stock.count <= 6000)
+    }
+
     @Test func whatIsKeptIsRead() throws {
         var owner = Document()
         var sender = DocumentSender(epoch: 1, counter: 7)

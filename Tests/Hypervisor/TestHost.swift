@@ -31,23 +31,10 @@ struct Sandbox {
     }
 }
 
-/// The program that the tests run the reaper as: this test bundle again, with one test picked.
+/// The program that the tests run the reaper as; it is built beside the tests.
 enum TestReaper {
-    static let variable = "KARRI_TEST_REAPER"
-
     static var command: [String] {
-        // The arguments are handed over in a variable, where Swift Testing does not look for its own.
-        let script = "\(variable)=\"$(printf '%s\\037' \"$@\")\" exec \"$0\" --testing-library swift-testing --filter ReaperProcess"
-        return ["sh", "-c", script, CommandLine.arguments[0]]
-    }
-}
-
-@Suite struct ReaperProcess {
-    // Not a test: the body of a child process, which the tests start with the variable set.
-    @Test(.enabled(if: ProcessInfo.processInfo.environment[TestReaper.variable] != nil))
-    func run() {
-        let text = ProcessInfo.processInfo.environment[TestReaper.variable] ?? ""
-        exit(Reaper.run(text.split(separator: "\u{1f}", omittingEmptySubsequences: false).dropLast().map(String.init)))
+        [URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "ReaperTesting").path]
     }
 }
 

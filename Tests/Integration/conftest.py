@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -81,13 +82,13 @@ class Cloud:
         found = self.ec2.describe_instances(InstanceIds=ids)
         return [instance for reservation in found["Reservations"] for instance in reservation["Instances"]]
 
-    def ssh(self, key, address, command, check=True, seconds=90):
+    def ssh(self, key, address, command, check=True, seconds=90, user="root"):
         """Runs a command in a guest, trying again while the guest does not answer yet."""
         end = time.monotonic() + seconds
         while True:
             done = subprocess.run(
                 ["ssh", "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                 "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"root@{address}", command],
+                 "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"{user}@{address}", command],
                 capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
             # 255 is ssh's own failure; every other code is the command's.
             if done.returncode != 255 or not check:
@@ -103,6 +104,8 @@ class Cloud:
             time.sleep(0.5)
 
     def uninstall(self):
+        if os.environ.get("KARRI_KEEP_LOGS"):
+            shutil.copytree(self.root / "var/log/karri", pathlib.Path(os.environ["KARRI_KEEP_LOGS"]) / self.mark)
         return self.karri("uninstall", "--yes", seconds=180)
 
     def logs(self):
@@ -136,3 +139,36 @@ def cloud(tmp_path_factory):
 def simulated(tmp_path_factory):
     """A cloud of twenty simulated hosts."""
     yield from run_cloud(tmp_path_factory.mktemp("simulated"), "--simulate", "20")
+
+
+@pytest.fixture(scope="session")
+def key(cloud, tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "story.pem"
+    made = json.loads(cloud.aws("ec2", "create-key-pair", "--key-name", "story", "--key-type", "ed25519"))
+    path.write_text(made["KeyMaterial"])
+    path.chmod(0o600)
+    yield path
+    cloud.ec2.delete_key_pair(KeyName="story")
+
+
+@pytest.fixture(scope="session")
+def open_group(cloud):
+    group = cloud.ec2.create_security_group(GroupName="story", Description="ssh and ping")["GroupId"]
+    cloud.ec2.authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+            {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+        ],
+    )
+    yield group
+    end = time.monotonic() + 60
+    while True:
+        try:
+            cloud.ec2.delete_security_group(GroupId=group)
+            return
+        except cloud.ec2.exceptions.ClientError as error:
+            # Machines that are still shutting down use it.
+            if error.response["Error"]["Code"] != "DependencyViolation" or time.monotonic() > end:
+                raise
+            time.sleep(0.5)

@@ -20,39 +20,6 @@ def wait_for_state(cloud, ids, state, seconds=120):
     pytest.fail(f"not {state} after {seconds} s: {[i['State']['Name'] for i in found]}\n{stories}")
 
 
-@pytest.fixture(scope="module")
-def key(cloud, tmp_path_factory):
-    path = tmp_path_factory.mktemp("keys") / "story.pem"
-    made = json.loads(cloud.aws("ec2", "create-key-pair", "--key-name", "story", "--key-type", "ed25519"))
-    path.write_text(made["KeyMaterial"])
-    path.chmod(0o600)
-    yield path
-    cloud.ec2.delete_key_pair(KeyName="story")
-
-
-@pytest.fixture(scope="module")
-def open_group(cloud):
-    group = cloud.ec2.create_security_group(GroupName="story", Description="ssh and ping")["GroupId"]
-    cloud.ec2.authorize_security_group_ingress(
-        GroupId=group,
-        IpPermissions=[
-            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
-            {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
-        ],
-    )
-    yield group
-    end = time.monotonic() + 60
-    while True:
-        try:
-            cloud.ec2.delete_security_group(GroupId=group)
-            return
-        except cloud.ec2.exceptions.ClientError as error:
-            # Machines that are still shutting down use it.
-            if error.response["Error"]["Code"] != "DependencyViolation" or time.monotonic() > end:
-                raise
-            time.sleep(0.5)
-
-
 def launch(cloud, group, count=1, kind="t3.nano", **more):
     made = cloud.ec2.run_instances(
         ImageId=cloud.starter, InstanceType=kind, MinCount=count, MaxCount=count, KeyName="story",

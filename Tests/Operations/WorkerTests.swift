@@ -134,20 +134,6 @@ import Testing
 @Suite struct WakeQueueTests {
     private func id(_ number: UInt64) -> ID<Operation> { ID(bits: number) }
 
-    @Test func eachOnceAndAgainWhenWokenWhileItRuns() {
-        var queue = WakeQueue()
-        queue.add([id(1), id(2), id(1)])
-        #expect(queue.next(runningMax: 2) == id(1))
-        queue.add([id(1)])
-        #expect(queue.next(runningMax: 2) == id(2))
-        #expect(queue.next(runningMax: 2) == nil)
-        queue.finished(id(1), waitsFor: [])
-        #expect(queue.next(runningMax: 2) == id(1))
-        queue.finished(id(1), waitsFor: [])
-        queue.finished(id(2), waitsFor: [])
-        #expect(queue.next(runningMax: 2) == nil)
-    }
-
     @Test func aChangeThatCameWhileItRan() {
         let row = AwaitedRow("holding", 1)
         var queue = WakeQueue()
@@ -173,15 +159,5 @@ import Testing
         queue.changed(nil)
         queue.finished(id(2), waitsFor: [row])
         #expect(queue.next(runningMax: 3) == id(2))
-    }
-
-    @Test func manyInOrder() {
-        var queue = WakeQueue()
-        queue.add((0..<5000).map { id($0) })
-        for number in 0..<5000 as Range<UInt64> {
-            #expect(queue.next(runningMax: 1) == id(number))
-            queue.finished(id(number), waitsFor: [])
-        }
-        #expect(queue.next(runningMax: 1) == nil)
     }
 }

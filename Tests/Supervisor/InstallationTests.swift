@@ -29,6 +29,7 @@ import Testing
         for folder in [installation.state, installation.run, installation.logs, installation.configuration] {
             #expect(access(folder, F_OK) != 0, "\(folder)")
         }
+        #expect(access(installation.root, F_OK) != 0, "the folders around them were empty")
         try await InstallationFolders.uninstall(installation)
     }
 

@@ -132,6 +132,8 @@ import Testing
                     run.handle(.ended(index, .signal(9)), at: now)
                 }
             }
+            // A deadline that has passed and is nobody's would end every wait at once.
+            if let deadline = run.nextDeadline { #expect(deadline > now, "seed \(seed)") }
         }
         for _ in 0..<200 {
             act()
@@ -145,9 +147,9 @@ import Testing
             }
         }
         run.handle(.stop, at: now)
-        for _ in 0..<20 {
+        for _ in 0..<40 {
             act()
-            now += .seconds(11)
+            now += .seconds(5.5)
         }
         #expect(run.isFinished, "seed \(seed)")
         #expect(alive.isEmpty, "seed \(seed)")

@@ -21,8 +21,20 @@ public actor ClusterController: SessionHandler {
     nonisolated let reports: ReportWriter
 
     private var sessions: [ID<Host>: OwnerSession] = [:]
-    private var domains: [ID<Domain>: [String: [UInt8]]] = [:]
+    private var domains: [ID<Domain>: SharedDomain] = [:]
     private var domainOfPort: [Int64: ID<Domain>] = [:]
+
+    /// A routing domain as its hosts are told of it.
+    private struct SharedDomain {
+        var section: SharedSection
+        /// Whether changes may have been missed since it was read.
+        var isStale = false
+        /// What each session was sent of it.
+        var sent: [ObjectIdentifier: SectionMark] = [:]
+    }
+
+    /// Changes of a domain that are remembered for hosts which are slow to take them.
+    static let domainChangesMax = 50_000
 
     /// A domain that is being read, and what was followed meanwhile.
     private struct DomainRead {
@@ -96,8 +108,9 @@ public actor ClusterController: SessionHandler {
     }
 
     /// What changed is not known: nothing that was read before is good any more.
-    private func loseTrack() {
-        domains = [:]
+    func loseTrack() {
+        // What was sent is still what was sent: only the difference to what is read anew is told.
+        for domain in domains.keys { domains[domain]?.isStale = true }
         domainOfPort = [:]
         for number in reads.keys { reads[number]?.isLost = true }
         for session in sessions.values { session.marks.markEverything() }
@@ -135,12 +148,10 @@ public actor ClusterController: SessionHandler {
         let builder = builder
         let entry = try await engine.readNow { tx throws(Fault) in try builder.port(tx, port) }
         guard isLast(turn, port.stored) else { return }
-        guard let domain = entry?.domain ?? domainOfPort[port.stored], domains[domain] != nil else { return }
-        domains[domain]?[DocumentBuilder.key(port)] = entry?.payload
+        guard let domain = entry?.domain ?? domainOfPort[port.stored], isCurrent(domain) else { return }
+        domains[domain]?.section.set(DocumentBuilder.key(port), entry?.payload)
         domainOfPort[port.stored] = entry == nil ? nil : domain
-        for session in sessions.values {
-            session.marks.markDomain(domain, DocumentBuilder.key(port), mayWait: entry?.host != session.host)
-        }
+        for session in sessions.values { session.marks.markDomain(domain, mayWait: entry?.host != session.host) }
         if let instance = entry?.instance { for session in sessions.values { session.marks.markGuest(instance) } }
     }
 
@@ -151,16 +162,20 @@ public actor ClusterController: SessionHandler {
         let entry = try await engine.readNow { tx throws(Fault) in try builder.group(tx, group) }
         guard isLast(turn, group.stored) else { return }
         let key = DocumentBuilder.key(group)
-        for domain in domains.keys where entry?.domain == domain || (entry == nil && domains[domain]?[key] != nil) {
-            domains[domain]?[key] = entry?.payload
-            for session in sessions.values { session.marks.markDomain(domain, key) }
+        for domain in domains.keys where isCurrent(domain) {
+            guard entry.map({ $0.domain == domain }) ?? (domains[domain]?.section.has(key) == true) else { continue }
+            domains[domain]?.section.set(key, entry?.payload)
+            for session in sessions.values { session.marks.markDomain(domain) }
         }
     }
 
-    /// A routing domain's entries: read once, then kept up, for all its hosts.
-    func entries(of domain: ID<Domain>) async throws(Fault) -> [String: [UInt8]] {
-        while true {
-            if let known = domains[domain] { return known }
+    /// Whether a domain was read and is kept up since.
+    private func isCurrent(_ domain: ID<Domain>) -> Bool { domains[domain].map { !$0.isStale } ?? false }
+
+    /// Reads a routing domain's entries, unless they are there; from then on they are kept up, for all
+    /// its hosts.
+    private func read(_ domain: ID<Domain>) async throws(Fault) {
+        while !isCurrent(domain) {
             let number = nextRead
             nextRead += 1
             reads[number] = DomainRead()
@@ -168,33 +183,56 @@ public actor ClusterController: SessionHandler {
             let builder = builder
             let (entries, ports) = try await engine.read { tx throws(Fault) in try builder.domain(tx, domain) }
             // Another session may have read it in the meantime.
-            if let known = domains[domain] { return known }
+            if isCurrent(domain) { return }
             guard let read = reads[number], !read.isLost else { continue }
-            domains[domain] = entries
+            var shared = domains[domain] ?? SharedDomain(section: SharedSection(name: Section.domain(domain.hex)))
+            shared.section.replace(with: entries)
+            shared.isStale = false
+            domains[domain] = shared
             for port in ports { domainOfPort[port.stored] = domain }
             // What was followed while this was read may be newer than what was read.
             do throws(Fault) {
                 for port in read.ports { try await followPort(port) }
                 for group in read.groups { try await followGroup(group) }
             } catch {
-                domains[domain] = nil
+                domains[domain]?.isStale = true
                 throw error
             }
-            return domains[domain] ?? entries
         }
     }
 
-    /// Some of a domain's entries; nil for those that it does not have.
-    func entries(of domain: ID<Domain>, _ keys: Set<String>) async throws(Fault) -> [(String, [UInt8]?)] {
-        if let known = domains[domain] { return keys.map { ($0, known[$0]) } }
-        let all = try await entries(of: domain)
-        return keys.map { ($0, all[$0]) }
+    /// What a session is to be sent of a domain; from then on it counts as sent.
+    func changes(of domain: ID<Domain>, for session: OwnerSession) async throws(Fault) -> SectionChanges {
+        while true {
+            try await read(domain)
+            // Nobody needed it any more while it was read.
+            guard let shared = domains[domain], !shared.isStale else { continue }
+            let changes = try shared.section.changes(since: shared.sent[ObjectIdentifier(session)])
+            note(shared.section.mark, of: domain, sentTo: session)
+            return changes
+        }
     }
 
-    func forgetUnused(_ domain: ID<Domain>) {
-        guard !sessions.values.contains(where: { $0.marks.uses(domain) }) else { return }
-        domains[domain] = nil
-        domainOfPort = domainOfPort.filter { $0.value != domain }
+    /// What takes the domains from a session that it was sent and needs no longer.
+    func removals(keeping needed: Set<ID<Domain>>, for session: OwnerSession) throws(Fault) -> [SectionChanges] {
+        var removals: [SectionChanges] = []
+        for (domain, shared) in domains where !needed.contains(domain) {
+            guard let mark = shared.sent[ObjectIdentifier(session)] else { continue }
+            removals.append(try shared.section.removal(since: mark))
+            note(nil, of: domain, sentTo: session)
+        }
+        return removals
+    }
+
+    private func note(_ mark: SectionMark?, of domain: ID<Domain>, sentTo session: OwnerSession) {
+        domains[domain]?.sent[ObjectIdentifier(session)] = mark
+        guard let shared = domains[domain] else { return }
+        if shared.sent.isEmpty {
+            domains[domain] = nil
+            domainOfPort = domainOfPort.filter { $0.value != domain }
+        } else if shared.section.changeCount > 1000 {
+            domains[domain]?.section.forget(seenBy: shared.sent.values, keeping: ClusterController.domainChangesMax)
+        }
     }
 
     /// Of two that read a row at once, the one that began last has seen the newer.
@@ -278,6 +316,9 @@ public actor ClusterController: SessionHandler {
     }
 
     private func end(_ session: OwnerSession) {
+        for domain in Array(domains.keys) where domains[domain]?.sent[ObjectIdentifier(session)] != nil {
+            note(nil, of: domain, sentTo: session)
+        }
         guard sessions[session.host] === session else { return }
         sessions[session.host] = nil
         log.warning("host out of session", metadata: ["host": "\(session.name)"])

@@ -17,9 +17,11 @@ struct DocumentBuilder: Sendable {
     static func key(_ port: ID<Port>) -> String { "port/\(port.hex)" }
     static func key(_ group: ID<Group>) -> String { "group/\(group.hex)" }
 
-    /// The entries that marks of a session stand for, as they are now.
-    func entries(for marked: Marks.Marked, of session: OwnerSession, _ controller: ClusterController) async throws(Fault) -> [Entry]
-    {
+    /// What marks of a session stand for, as it is now: entries of the host's own, and changes of the
+    /// domains that it shares with others.
+    func entries(
+        for marked: Marks.Marked, of session: OwnerSession, _ controller: ClusterController
+    ) async throws(Fault) -> (own: [Entry], shared: [SectionChanges]) {
         var marked = marked
         var entries: [Entry] = []
         if marked.everything {
@@ -44,8 +46,7 @@ struct DocumentBuilder: Sendable {
             for (id, row, entry) in built.0 { entries += note(id, row, entry, session) }
             for (instance, facts) in built.1 { entries.append((Section.edge, instance.hex, facts)) }
         }
-        entries += try await domainEntries(marked, before, session, controller)
-        return entries
+        return (entries, try await domains(marked, before, session, controller))
     }
 
     /// What the host is to remove of what it held when it was fenced.
@@ -87,7 +88,7 @@ struct DocumentBuilder: Sendable {
         let rows = try await engine.read { tx throws(Fault) in try tx.holdings(on: session.host, pool: session.pool) }
         marked.holdings.formUnion(session.marks.toldHoldings())
         marked.holdings.formUnion(rows.map(\.id))
-        for domain in session.marks.neededDomains() { marked.domains[domain] = [] }
+        marked.domains.formUnion(session.marks.neededDomains())
         for instance in session.sentKeys(of: Section.edge) { if let id = ID<Instance>(hex: instance) { marked.guests.insert(id) } }
     }
 
@@ -119,30 +120,16 @@ struct DocumentBuilder: Sendable {
         return entries
     }
 
-    private func domainEntries(
+    private func domains(
         _ marked: Marks.Marked, _ before: Set<ID<Domain>>, _ session: OwnerSession, _ controller: ClusterController
-    ) async throws(Fault) -> [Entry] {
+    ) async throws(Fault) -> [SectionChanges] {
         let needed = session.marks.neededDomains()
-        var entries: [Entry] = []
-        for domain in needed {
-            let section = Section.domain(domain.hex)
-            if !before.contains(domain) || marked.everything {
-                let all = try await controller.entries(of: domain)
-                for key in session.sentKeys(of: section).union(all.keys) { entries.append((section, key, all[key])) }
-            } else if let keys = marked.domains[domain] {
-                // Some of it, so that the controller's own copy is not held while it changes.
-                for (key, payload) in try await controller.entries(of: domain, keys) { entries.append((section, key, payload)) }
-            }
+        var changes: [SectionChanges] = []
+        for domain in needed where !before.contains(domain) || marked.domains.contains(domain) {
+            changes.append(try await controller.changes(of: domain, for: session))
         }
-        guard marked.everything || !before.isSubset(of: needed) else { return entries }
-        for section in session.sentSections() {
-            guard let hex = Section.domain(of: section), let domain = ID<Domain>(hex: hex), !needed.contains(domain) else {
-                continue
-            }
-            for key in session.sentKeys(of: section) { entries.append((section, key, nil)) }
-            await controller.forgetUnused(domain)
-        }
-        return entries
+        guard marked.everything || !before.isSubset(of: needed) else { return changes }
+        return changes + (try await controller.removals(keeping: needed, for: session))
     }
 
     // MARK: - Holdings

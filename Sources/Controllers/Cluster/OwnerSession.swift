@@ -65,16 +65,15 @@ final class OwnerSession: Sendable {
             let marked = marks.take()
             let entries = try await controller.builder.entries(for: marked, of: self, controller)
             marks.built()
-            if let update = sender.withLock({ $0.update(entries) }) {
+            if let update = sender.withLock({ $0.update(entries.own, shared: entries.shared) }) {
                 try await send(ToOwner.with { $0.update = update })
             }
             try await Task.sleep(for: OwnerSession.gathering)
         }
     }
 
-    /// What the owner was sent of a section.
+    /// What the owner was sent of a section of its own.
     func sentKeys(of section: String) -> Set<String> { sender.withLock { $0.keys(of: section) } }
-    func sentSections() -> Set<String> { sender.withLock { $0.sectionNames } }
 
     // MARK: - What it holds
 
@@ -104,7 +103,7 @@ final class Marks: Sendable {
         var everything = false
         var holdings: Set<ID<Holding>> = []
         var guests: Set<ID<Instance>> = []
-        var domains: [ID<Domain>: Set<String>] = [:]
+        var domains: Set<ID<Domain>> = []
     }
 
     private struct State {
@@ -147,13 +146,12 @@ final class Marks: Sendable {
     func markGuest(_ instance: ID<Instance>) {
         mark({ $0.isBuilding || $0.domainsOf[instance] != nil }, { $0.marked.guests.insert(instance) })
     }
-    /// Marks an entry of a domain.
+    /// Marks a domain of which something changed.
     ///
     /// - Parameter mayWait: Whether it is told with the next change, or soon: what happens on other
     ///   hosts comes often in a busy domain, and costs each host little when it comes in numbers.
-    func markDomain(_ domain: ID<Domain>, _ key: String, mayWait: Bool = false) {
-        mark(
-            { $0.isBuilding || $0.needs[domain] != nil }, { $0.marked.domains[domain, default: []].insert(key) }, mayWait: mayWait)
+    func markDomain(_ domain: ID<Domain>, mayWait: Bool = false) {
+        mark({ $0.isBuilding || $0.needs[domain] != nil }, { $0.marked.domains.insert(domain) }, mayWait: mayWait)
     }
 
     private func mark(_ concerned: (State) -> Bool, _ change: (inout State) -> Void, mayWait: Bool = false) {
@@ -197,7 +195,6 @@ final class Marks: Sendable {
     func needs(_ instance: ID<Instance>, _ domains: Set<ID<Domain>>) { state.withLock { $0.setDomains(domains, of: instance) } }
     func noLongerNeeds(_ instance: ID<Instance>) { state.withLock { $0.setDomains(nil, of: instance) } }
     func neededDomains() -> Set<ID<Domain>> { state.withLock { Set($0.needs.keys) } }
-    func uses(_ domain: ID<Domain>) -> Bool { state.withLock { $0.needs[domain] != nil } }
 }
 
 /// Questions under way: each is answered, or times out.

@@ -55,6 +55,8 @@ extension NodeController {
                 $0.size = copy.virtualSize.bytes
             }
         } catch {
+            // A process that is being ended refuses nothing: the next one takes the file.
+            if error.code == .cancelled { return nil }
             log.warning("an upload was refused", metadata: ["image": "\(key)", "fault": "\(error)"])
             unlink(upload)
             report(Section.images, key, entry.epoch, "failed") { $0.fault = error.message }

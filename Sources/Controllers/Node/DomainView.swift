@@ -9,18 +9,20 @@ import SwiftProtobuf
 struct DomainView: Sendable {
     private var domain: DomainEntry?
     private var subnets: [String: SubnetEntry] = [:]
+    /// The ports that are on this host. Of the others only what a plan needs is kept: a large domain
+    /// is held by every host that has a machine in it.
     private var ports: [String: PortEntry] = [:]
     private var groups: [String: GroupEntry] = [:]
     /// Addresses by group, over all hosts, each list sorted: a plan takes it as it is.
     private var members: [UInt64: [IPv4Address]] = [:]
-    /// Keys of the ports that are on this host, so that a plan does not look at all of them.
-    private var local: Set<String> = []
     private let host: UInt64
 
     init(host: ID<Host>) { self.host = host.bits }
 
     /// Takes an entry; nil: it is gone.
-    mutating func set(_ key: String, _ payload: [UInt8]?) throws(Fault) {
+    ///
+    /// - Parameter before: What was taken under this key until now.
+    mutating func set(_ key: String, _ payload: [UInt8]?, before: [UInt8]?) throws(Fault) {
         do {
             if key == "domain" {
                 domain = try payload.map { try DomainEntry(serializedBytes: $0) }
@@ -29,20 +31,19 @@ struct DomainView: Sendable {
             } else if key.hasPrefix("group/") {
                 groups[key] = try payload.map { try GroupEntry(serializedBytes: $0) }
             } else if key.hasPrefix("port/") {
-                setPort(key, try payload.map { try PortEntry(serializedBytes: $0) })
+                setPort(
+                    key, try payload.map { try PortEntry(serializedBytes: $0) },
+                    before: try before.map { try PortEntry(serializedBytes: $0) })
             }
         } catch {
             throw Fault(.internalError, "The entry \(key) of a domain is damaged.", because: error)
         }
     }
 
-    private mutating func setPort(_ key: String, _ port: PortEntry?) {
-        if let old = ports[key] { for group in old.groups { forget(old.address, in: group) } }
-        ports[key] = port
-        local.remove(key)
-        guard let port else { return }
-        for group in port.groups { add(port.address, to: group) }
-        if port.host == host { local.insert(key) }
+    private mutating func setPort(_ key: String, _ port: PortEntry?, before: PortEntry?) {
+        if let before { for group in before.groups { forget(before.address, in: group) } }
+        ports[key] = port.flatMap { $0.host == host ? $0 : nil }
+        if let port { for group in port.groups { add(port.address, to: group) } }
     }
 
     private mutating func add(_ address: UInt32, to group: UInt64) {
@@ -80,7 +81,7 @@ struct DomainView: Sendable {
     /// What the dataplane should make of it here.
     func plan(_ names: DataplaneNames) -> DomainPlan? {
         guard let domain else { return nil }
-        let here = local.sorted().compactMap { ports[$0] }
+        let here = ports.sorted { $0.key < $1.key }.map(\.value)
         let used = Set(here.flatMap(\.groups)).sorted()
         let planned = used.compactMap { group in groups["group/\(hexDigits(group))"].map(Self.plannedGroup) }
         let peers = Set(

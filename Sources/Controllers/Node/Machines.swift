@@ -44,10 +44,13 @@ final class Graces: Sendable {
 extension NodeController {
     /// How long a guest may take to shut down before it is switched off.
     static let shutdownGrace = Duration.seconds(90)
+    /// When a machine is looked at again whose start found no hypervisor.
+    static let hypervisorPause = Duration.milliseconds(500)
 
-    /// The command line of a kernel that is booted directly: the console that is logged, and no
-    /// self-tests of ciphers, which cost a translated CPU half a second.
-    static let kernelCommandLine = "console=ttyS0 quiet cryptomgr.notests"
+    /// The command line of a kernel that is booted directly: the console that is logged; no self-tests
+    /// of ciphers, which cost a translated CPU half a second; and no check of the timer, over which a
+    /// CPU that has to wait for the host's panics.
+    static let kernelCommandLine = "console=ttyS0 quiet cryptomgr.notests no_timer_check"
 
     func lookAtMachine(_ key: String) async throws(Fault) -> Duration? {
         guard let entry = try await state.machine(key) else {
@@ -67,11 +70,14 @@ extension NodeController {
                     report(Section.machines, key, entry.epoch, "failed") { $0.fault = fault }
                     return Graces.failurePause
                 }
-                guard await start(entry, id, key, name) else { continue }
+                guard let fault = await start(entry, id, key, name) else { continue }
+                // A hypervisor that is away says nothing of the machine: the launch goes on once it is back.
+                if fault.code == .unavailable { return NodeController.hypervisorPause }
+                graces.failed(key, starts: entry.startsWanted, fault.message)
             case .remember:
                 let reboots = mark?.starts == entry.startsWanted ? mark?.reboots ?? entry.rebootsWanted : entry.rebootsWanted
                 try await marks.set(RunMark(starts: entry.startsWanted, reboots: reboots), of: id)
-            case .resume: try await hypervisor.resume(name)
+            case .resume: try await resume(entry, id, name)
             case .reboot:
                 try await hypervisor.reboot(name, hard: false)
                 try await marks.set(RunMark(starts: mark?.starts ?? entry.startsWanted, reboots: entry.rebootsWanted), of: id)
@@ -81,6 +87,8 @@ extension NodeController {
             case .destroy: try await hypervisor.destroy(name)
             case .discard: try await discard(entry, id, key, name)
             case .report(let observed):
+                // A start that was cut off is remembered by its user alone, which it takes first.
+                if observed == .absent, await slots.holds(id) { try await discard(entry, id, key, name) }
                 return try await finish(entry, id, key, observed, status)
             }
         }
@@ -114,8 +122,10 @@ extension NodeController {
         graces.forget(key)
     }
 
-    /// Starts a machine; false, with a fault noted, when it cannot be.
-    private func start(_ entry: MachineEntry, _ id: ID<Instance>, _ key: String, _ name: String) async -> Bool {
+    /// Starts a machine.
+    ///
+    /// - Returns: Why it could not be; nothing of the attempt is left then.
+    private func start(_ entry: MachineEntry, _ id: ID<Instance>, _ key: String, _ name: String) async -> Fault? {
         var undo = Undo()
         do throws(Fault) {
             // A host that boots finds machines and disks in its document at once.
@@ -130,18 +140,40 @@ extension NodeController {
             }
             try await hypervisor.start(machine, paused: true)
             undo.add { try? await hypervisor.destroy(name) }
-            for port in entry.ports { try await dataplane.placeTap(names.tap(ID(bits: port.port)), in: ID(bits: port.domain)) }
-            // The guest asks for its address as soon as it runs.
-            _ = try await lookAtEdge()
+            try await connect(entry)
             try await hypervisor.resume(name)
             try await marks.set(RunMark(starts: entry.startsWanted, reboots: entry.rebootsWanted), of: id)
-            return true
+            return nil
         } catch {
             log.error("a machine could not be started", metadata: ["machine": "\(name)", "fault": "\(error)"])
             await undo.run()
-            graces.failed(key, starts: entry.startsWanted, error.message)
-            return false
+            return error
         }
+    }
+
+    /// Joins a machine that is held still to its networks.
+    private func connect(_ entry: MachineEntry) async throws(Fault) {
+        for port in entry.ports { try await dataplane.placeTap(names.tap(ID(bits: port.port)), in: ID(bits: port.domain)) }
+        // The guest asks for its address as soon as it runs, and again until somebody answers: an edge
+        // that is away is no reason not to let it.
+        do throws(Fault) { _ = try await lookAtEdge() } catch {
+            log.warning("edge was not told of a machine", metadata: ["fault": "\(error)"])
+        }
+    }
+
+    /// Lets a machine go on that is held still: a start that was cut off may have left it anywhere on
+    /// its way.
+    private func resume(_ entry: MachineEntry, _ id: ID<Instance>, _ name: String) async throws(Fault) {
+        for domain in Set(entry.ports.map(\.domain)) { _ = try await lookAtDomain(hexDigits(domain)) }
+        do throws(Fault) {
+            try await connect(entry)
+        } catch  where error.code == .notFound {
+            // Its tap is gone, and it has no other: it is started anew.
+            log.notice("a machine without its network is ended", metadata: ["machine": "\(name)", "fault": "\(error)"])
+            try await hypervisor.destroy(name)
+            return try await marks.set(nil, of: id)
+        }
+        try await hypervisor.resume(name)
     }
 
     private func machine(_ entry: MachineEntry, _ id: ID<Instance>, _ name: String) async throws(Fault) -> Machine {

@@ -35,9 +35,10 @@ public struct NodeController: Sendable {
     /// How often everything is looked at although nothing was heard.
     static let round = Duration.seconds(30)
 
+    /// - Parameter stock: Where the documents of several hosts in one process share their entries.
     public init(
         _ configuration: NodeConfiguration, hypervisor: any HypervisorDriver, disks: any DiskDriver, dataplane: any DataplaneDriver,
-        names: DataplaneNames, guests: any GuestServices, chance: Chance, log: Logger
+        names: DataplaneNames, guests: any GuestServices, stock: EntryStock? = nil, chance: Chance, log: Logger
     ) {
         self.configuration = configuration
         self.hypervisor = hypervisor
@@ -47,7 +48,7 @@ public struct NodeController: Sendable {
         services = guests
         self.chance = chance
         self.log = log
-        state = NodeState(kept: configuration.isDurable ? configuration.keptDocument : nil)
+        state = NodeState(kept: configuration.isDurable ? configuration.keptDocument : nil, sharing: stock)
         marks = RunMarks(folder: configuration.isDurable ? configuration.runMarks : nil)
         slots = GuestSlots(folder: configuration.isDurable ? configuration.slots : nil)
     }
@@ -259,8 +260,7 @@ public struct NodeController: Sendable {
         hello.zone = configuration.zone
         hello.processors = Int64(capacity.cpus) * configuration.overcommitment
         hello.memory = max(0, capacity.memory.bytes - configuration.memoryReserve.bytes)
-        // Disks are thin: three times the space is promised, and what is free is watched.
-        hello.poolBytes = pool.total.bytes * NodeController.poolOvercommitment
+        hello.poolBytes = pool.room.bytes * NodeController.poolOvercommitment
         hello.accelerator = capacity.accelerator.rawValue
         let generation = await state.generation
         hello.epoch = generation.epoch
@@ -269,6 +269,7 @@ public struct NodeController: Sendable {
         return hello
     }
 
+    /// Disks are thin: so many times the room for them is promised.
     static let poolOvercommitment: Int64 = 3
 
     private func sendReports() async throws {

@@ -17,7 +17,7 @@ enum Work: Sendable, Hashable {
 
 /// Holds the document; says what an update touches.
 actor NodeState {
-    private var document = Document()
+    private var document: Document
     private var views: [String: DomainView] = [:]
     /// Guests' facts as they were read, by entry, with the domain that serves each: a busy host's are
     /// asked for at every start.
@@ -26,16 +26,23 @@ actor NodeState {
     /// Whether the document may be acted on: it came in this session, or the wait for one is over.
     private(set) var isObeyed = false
     private let kept: String?
+    private let stock: EntryStock?
 
-    /// - Parameter kept: Where the document is kept; nil for memory only.
-    init(kept: String?) { self.kept = kept }
+    /// - Parameters:
+    ///   - kept: Where the document is kept; nil for memory only.
+    ///   - stock: Where it shares its entries with other hosts of this process.
+    init(kept: String?, sharing stock: EntryStock? = nil) {
+        self.kept = kept
+        self.stock = stock
+        document = Document(sharing: stock)
+    }
 
     /// Reads the kept document. A damaged one is as good as none: the next session sends all.
     func open() throws(Fault) {
         guard let kept else { return }
         if let bytes = try AtomicFile.read(kept + ".host", limit: 16) { host = ID(hex: String(decoding: bytes, as: UTF8.self)) }
         guard let bytes = try AtomicFile.read(kept) else { return }
-        do throws(Fault) { document = try Document(kept: bytes) } catch { document = Document() }
+        do throws(Fault) { document = try Document(kept: bytes, sharing: stock) } catch { document = Document(sharing: stock) }
     }
 
     var generation: Generation { document.generation }
@@ -66,25 +73,28 @@ actor NodeState {
         return everything(and: [])
     }
 
+    /// Keeps the views up, and says what to look at.
     private func work(for touched: Document.Touched) -> [Work] {
-        switch touched.section {
-        case Section.images: return [.image(touched.key)]
-        case Section.disks: return [.disk(touched.key)]
-        case Section.machines:
-            guestFacts[touched.key] = nil
-            return [.machine(touched.key)]
-        case Section.edge:
-            guestFacts[touched.key] = nil
-            return [.edge]
-        default:
-            guard let domain = Section.domain(of: touched.section) else { return [] }
-            // A view that is not yet made reads everything when it is.
-            if views[domain] != nil {
-                do throws(Fault) { try views[domain]?.set(touched.key, document.sections[touched.section]?[touched.key]) } catch {
-                    views[domain] = nil
-                }
+        // A view that is not yet made reads everything when it is.
+        if let domain = Section.domain(of: touched.section), views[domain] != nil {
+            let now = document.payload(touched.section, touched.key)
+            do throws(Fault) { try views[domain]?.set(touched.key, now, before: touched.before?.payload) } catch {
+                views[domain] = nil
             }
-            return touched.key.hasPrefix("subnet/") || touched.key == "domain" ? [.domain(domain), .edge] : [.domain(domain)]
+        }
+        if touched.section == Section.machines || touched.section == Section.edge { guestFacts[touched.key] = nil }
+        return NodeState.work(touched.section, touched.key)
+    }
+
+    private static func work(_ section: String, _ key: String) -> [Work] {
+        switch section {
+        case Section.images: return [.image(key)]
+        case Section.disks: return [.disk(key)]
+        case Section.machines: return [.machine(key)]
+        case Section.edge: return [.edge]
+        default:
+            guard let domain = Section.domain(of: section) else { return [] }
+            return key.hasPrefix("subnet/") || key == "domain" ? [.domain(domain), .edge] : [.domain(domain)]
         }
     }
 
@@ -93,8 +103,14 @@ actor NodeState {
         views = [:]
         guestFacts = [:]
         var work = Set(touched.flatMap { self.work(for: $0) })
-        for (section, entries) in document.sections {
-            for key in entries.keys { work.formUnion(self.work(for: Document.Touched(section: section, key: key))) }
+        for section in document.sectionNames {
+            if let domain = Section.domain(of: section) {
+                work.insert(.domain(domain))
+                continue
+            }
+            for entry in document.entries(of: section) ?? [] {
+                work.formUnion(NodeState.work(section, entry.key))
+            }
         }
         work.insert(.edge)
         return Array(work)
@@ -103,27 +119,27 @@ actor NodeState {
     func machine(_ key: String) throws(Fault) -> MachineEntry? { try document.entry(MachineEntry.self, Section.machines, key) }
     func disk(_ key: String) throws(Fault) -> DiskEntry? { try document.entry(DiskEntry.self, Section.disks, key) }
     func image(_ key: String) throws(Fault) -> ImageEntry? { try document.entry(ImageEntry.self, Section.images, key) }
-    var machineKeys: [String] { Array((document.sections[Section.machines] ?? [:]).keys) }
+    var machineKeys: [String] { (document.entries(of: Section.machines) ?? []).map(\.key) }
 
     /// A domain's view; nil when the document does not have the domain.
     func view(_ domain: String) throws(Fault) -> DomainView? {
         if let view = views[domain] { return view }
         guard let host else { throw Fault(.unavailable, "this host does not know its id") }
-        guard let entries = document.sections[Section.domain(domain)] else { return nil }
+        guard let entries = document.entries(of: Section.domain(domain)) else { return nil }
         var view = DomainView(host: host)
-        for (key, payload) in entries { try view.set(key, payload) }
+        for entry in entries { try view.set(entry.key, entry.payload, before: nil) }
         views[domain] = view
         return view
     }
 
-    var domains: [String] { document.sections.keys.compactMap { Section.domain(of: $0) }.sorted() }
+    var domains: [String] { document.sectionNames.compactMap { Section.domain(of: $0) }.sorted() }
 
     /// The guests of this host as *edge* should serve them, by the domain of their first port.
     func guests() throws(Fault) -> [String: [EdgeGuest]] {
         var guests: [String: [EdgeGuest]] = [:]
-        for (key, payload) in (document.sections[Section.edge] ?? [:]).sorted(by: { $0.key < $1.key }) {
-            var known = guestFacts[key]
-            if known == nil { known = try read(key, payload) }
+        for entry in document.entries(of: Section.edge) ?? [] {
+            var known = guestFacts[entry.key]
+            if known == nil { known = try read(entry.key, entry.payload) }
             guard let known else { continue }
             guests[known.domain, default: []].append(known.guest)
         }

@@ -64,6 +64,9 @@ actor GuestSlots {
         }
     }
 
+    /// Whether the machine has a user.
+    func holds(_ id: ID<Instance>) -> Bool { slots[id] != nil }
+
     /// The machine's user, chosen now if it has none.
     func user(of id: ID<Instance>) throws(Fault) -> UInt32 {
         if let slot = slots[id], let user = GuestUsers.user(Int(slot)) { return user }

@@ -76,4 +76,9 @@ extension LinuxDataplane {
         }
         return places
     }
+
+    /// The host's ends of the domains' ways out, by name.
+    public func hostEnds() async throws(Fault) -> [String] {
+        try await listHostLinks().map(\.ifname).filter { [names] name in name.hasPrefix(names.hostLinkPrefix) }
+    }
 }

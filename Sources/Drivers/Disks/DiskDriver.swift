@@ -226,6 +226,9 @@ public struct PoolCapacity: Sendable, Hashable, Codable {
     /// What disks occupy beyond their images.
     public var written: ByteCount
 
+    /// What the pool has for itself: the rest of the file system is other people's files.
+    public var room: ByteCount { free + images + written }
+
     public init(total: ByteCount, free: ByteCount, images: ByteCount, promised: ByteCount, written: ByteCount) {
         self.total = total
         self.free = free

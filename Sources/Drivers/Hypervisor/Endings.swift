@@ -22,11 +22,23 @@ final class Endings: Sendable {
         guard let folder = try? GuestFolder(installation: installation, name: name), folder.exists else { return }
         let ended = GuestFolder.Ended(reason: reason, at: now())
         known.withLock { $0[name] = ended }
-        // Without the file the reason is "unknown" to a later process; that is not worth a fault.
-        writer.async { try? folder.noteEnd(ended) }
+        writer.async { [self] in
+            // Without the file the reason is "unknown" to a later process; that is not worth a fault.
+            if folder.exists { try? folder.noteEnd(ended) } else { forget(name) }
+        }
     }
 
     func forget(_ name: String) { known.withLock { _ = $0.removeValue(forKey: name) } }
+
+    /// Removes a machine's folder and what is known of its end, in turn with the notes: one written
+    /// meanwhile would keep the folder from going. Blocks.
+    func forget(_ name: String, removing folder: GuestFolder) throws(Fault) {
+        let result = writer.sync {
+            forget(name)
+            return Result { () throws(Fault) in try folder.remove() }
+        }
+        try result.get()
+    }
 
     /// The last ending of a machine that does not run.
     func ended(_ name: String) -> GuestFolder.Ended? {

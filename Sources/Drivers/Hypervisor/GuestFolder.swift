@@ -33,7 +33,7 @@ public struct GuestFolder: Sendable, Hashable {
         self.name = name
         path = Self.all(of: installation) + "/" + name
         guard sockets.console.utf8.count <= Self.socketPathBytesMax else {
-            throw Fault(.invalidParameter, "the path \(sockets.console) is too long for a socket")
+            throw Fault(.invalidParameter, "the path \(sockets.console) is too long for a socket: a shorter --root")
         }
     }
 

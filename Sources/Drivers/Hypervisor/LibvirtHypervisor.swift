@@ -203,8 +203,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
             }
             guard LibvirtFault.isAbsence else { throw LibvirtFault.last("discard \(name)") }
             groups.remove(name)
-            endings.forget(name)
-            try folder.remove()
+            try endings.forget(name, removing: folder)
         }
     }
 

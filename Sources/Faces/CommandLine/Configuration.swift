@@ -41,6 +41,10 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var simulatedHosts = 0
     /// libpq's connection string without a password; nil for SQLite in the installation's own folder.
     public var store: String?
+    /// Whether `karri up` makes the starter images, Debian among them, and an AWS profile.
+    public var wantsImages = true
+    public var wantsDebian = true
+    public var writesProfile = true
     /// Who got an AWS profile, so that uninstall finds it.
     public var profileOwner: String?
 
@@ -64,7 +68,17 @@ public struct Configuration: Sendable, Hashable, Codable {
         overcommitment = try values.decodeIfPresent(Int64.self, forKey: .overcommitment) ?? overcommitment
         simulatedHosts = try values.decodeIfPresent(Int.self, forKey: .simulatedHosts) ?? simulatedHosts
         store = try values.decodeIfPresent(String.self, forKey: .store)
+        wantsImages = try values.decodeIfPresent(Bool.self, forKey: .wantsImages) ?? wantsImages
+        wantsDebian = try values.decodeIfPresent(Bool.self, forKey: .wantsDebian) ?? wantsDebian
+        writesProfile = try values.decodeIfPresent(Bool.self, forKey: .writesProfile) ?? writesProfile
         profileOwner = try values.decodeIfPresent(String.self, forKey: .profileOwner)
+    }
+
+    /// The settings that processes go by: `karri up` alone reads the others, and restarts nothing for them.
+    var ofProcesses: Configuration {
+        var copy = self
+        (copy.wantsImages, copy.wantsDebian, copy.writesProfile, copy.profileOwner) = (true, true, true, nil)
+        return copy
     }
 
     public var zone: String { region + "a" }
@@ -82,6 +96,8 @@ public struct Configuration: Sendable, Hashable, Codable {
         }
         return names
     }
+    /// Simulated machines have no use for a disk of Debian's.
+    var preparesDebian: Bool { wantsImages && wantsDebian && !isSimulated }
     public var isSimulated: Bool { simulatedHosts > 0 }
 
     /// The addresses of the range that machines may have.

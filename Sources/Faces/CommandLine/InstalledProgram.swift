@@ -66,7 +66,8 @@ enum InstalledProgram {
             guard !isSystem, name.hasSuffix(".so") || name.contains(".so."), !found.contains(path) else { continue }
             found.append(path)
         }
-        return found
+        // In the order of their addresses they would come differently each time.
+        return found.sorted()
     }
 
     /// Sixteen hex digits that change with any of the files (FNV-1a over what the file system says of them).

@@ -17,7 +17,8 @@ public struct KarriCommand: AsyncParsableCommand {
             """,
         version: Release.description,
         subcommands: [
-            UpCommand.self, StatusCommand.self, TraceCommand.self, LogsCommand.self, ConsoleCommand.self, CredentialsCommand.self,
+            UpCommand.self, StatusCommand.self, TraceCommand.self, CheckCommand.self, LogsCommand.self, ConsoleCommand.self,
+            CredentialsCommand.self,
             AccountCommand.self, ImageCommand.self, HostCommand.self, DownCommand.self, UninstallCommand.self, BenchCommand.self,
             VersionCommand.self,
             ControlRole.self, NodeRole.self, EdgeRole.self, SimulateRole.self, SuperviseRole.self, ReapRole.self,

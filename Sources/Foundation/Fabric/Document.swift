@@ -41,6 +41,12 @@ public struct DocumentDigest: Sendable, Hashable {
         high &-= entry.high
         low &-= entry.low
     }
+
+    /// Adds what another set has and takes away what a third has.
+    mutating func exchange(_ before: DocumentDigest, for after: DocumentDigest) {
+        high = high &- before.high &+ after.high
+        low = low &- before.low &+ after.low
+    }
 }
 
 /// What stands for one entry in a digest.
@@ -65,23 +71,31 @@ public struct EntryHash: Sendable, Hashable {
 /// The owner's side: the document as it holds it.
 public struct Document: Sendable {
     public private(set) var generation = Generation(epoch: 0, counter: 0)
-    /// Payloads by section and key.
-    public private(set) var sections: [String: [String: [UInt8]]] = [:]
+    private var held: [String: SectionEntries] = [:]
     private var digest = DocumentDigest()
+    private let stock: EntryStock?
 
-    public init() {}
+    /// - Parameter stock: Where documents of this process share their entries.
+    public init(sharing stock: EntryStock? = nil) { self.stock = stock }
 
     public var digestBytes: [UInt8] { digest.bytes }
 
-    /// Which entries an update touched.
-    public struct Touched: Sendable, Hashable {
+    public var sectionNames: some Collection<String> { held.keys }
+    /// A section's entries, sorted by key; nil when the document does not have the section.
+    public func entries(of section: String) -> [DocumentEntry]? { held[section]?.sorted }
+    public func payload(_ section: String, _ key: String) -> [UInt8]? { held[section]?[key]?.payload }
+
+    /// Payloads by section and key: a copy of the whole.
+    public var sections: [String: [String: [UInt8]]] {
+        held.mapValues { Dictionary(uniqueKeysWithValues: $0.sorted.map { ($0.key, $0.payload) }) }
+    }
+
+    /// An entry that an update touched.
+    public struct Touched: Sendable {
         public var section: String
         public var key: String
-
-        public init(section: String, key: String) {
-            self.section = section
-            self.key = key
-        }
+        /// As it was before; nil: it is new.
+        public var before: DocumentEntry?
     }
 
     /// Takes an update and says what changed by it.
@@ -97,27 +111,25 @@ public struct Document: Sendable {
         // Changed where it lies: a copy of a large document for each small update costs more than the update.
         let before = digest
         var touched: [Touched] = []
-        var replaced: [(section: String, key: String, payload: [UInt8]?)] = []
         if update.whole {
-            let named = Set(update.changes.map { Touched(section: $0.section, key: $0.key) })
-            for (section, entries) in sections {
-                for (key, payload) in entries where !named.contains(Touched(section: section, key: key)) {
-                    replaced.append((section, key, payload))
-                    touched.append(Touched(section: section, key: key))
+            var named: [String: Set<String>] = [:]
+            for change in update.changes { named[change.section, default: []].insert(change.key) }
+            for (section, entries) in held {
+                for entry in entries.sorted where named[section]?.contains(entry.key) != true {
+                    touched.append(Touched(section: section, key: entry.key, before: entry))
                 }
             }
-            for entry in replaced { set(entry.section, entry.key, nil) }
+            for entry in touched { set(entry.section, entry.key, nil) }
         }
         for change in update.changes {
-            let payload = change.payload.isEmpty ? nil : Array(change.payload)
-            let old = sections[change.section]?[change.key]
-            guard old != payload else { continue }
-            touched.append(Touched(section: change.section, key: change.key))
-            replaced.append((change.section, change.key, old))
-            set(change.section, change.key, payload)
+            let old = held[change.section]?[change.key]
+            let new = entry(change)
+            guard old?.hash != new?.hash else { continue }
+            touched.append(Touched(section: change.section, key: change.key, before: old))
+            set(change.section, change.key, new)
         }
         guard digest.bytes == Array(update.digest) else {
-            for entry in replaced.reversed() { set(entry.section, entry.key, entry.payload) }
+            for entry in touched.reversed() { set(entry.section, entry.key, entry.before) }
             assert(digest == before, "what an update changed is put back")
             throw Fault(.conflict, "the document \(next.epoch).\(next.counter) does not match its digest")
         }
@@ -125,11 +137,19 @@ public struct Document: Sendable {
         return touched
     }
 
-    private mutating func set(_ section: String, _ key: String, _ payload: [UInt8]?) {
-        if let old = sections[section]?[key] { digest.remove(EntryHash(section: section, key: key, payload: old)) }
-        sections[section, default: [:]][key] = payload
-        if sections[section]?.isEmpty == true { sections[section] = nil }
-        if let payload { digest.add(EntryHash(section: section, key: key, payload: payload)) }
+    /// What a change brings; nil: the entry is gone.
+    private func entry(_ change: Change) -> DocumentEntry? {
+        guard !change.payload.isEmpty else { return nil }
+        let hash = EntryHash(section: change.section, key: change.key, payload: change.payload)
+        let make = { DocumentEntry(key: change.key, payload: Array(change.payload), hash: hash) }
+        return stock?.entry(hash, make) ?? make()
+    }
+
+    private mutating func set(_ section: String, _ key: String, _ entry: DocumentEntry?) {
+        if let old = held[section]?[key] { digest.remove(old.hash) }
+        held[section, default: SectionEntries()].set(key, entry)
+        if held[section]?.sorted.isEmpty == true { held[section] = nil }
+        if let entry { digest.add(entry.hash) }
     }
 
     /// The document as one update, for keeping on disk.
@@ -139,13 +159,13 @@ public struct Document: Sendable {
         update.counter = generation.counter
         update.whole = true
         update.digest = .init(digest.bytes)
-        for (section, entries) in sections.sorted(by: { $0.key < $1.key }) {
-            for (key, payload) in entries.sorted(by: { $0.key < $1.key }) {
+        for (section, entries) in held.sorted(by: { $0.key < $1.key }) {
+            for entry in entries.sorted {
                 update.changes.append(
                     Change.with {
                         $0.section = section
-                        $0.key = key
-                        $0.payload = .init(payload)
+                        $0.key = entry.key
+                        $0.payload = .init(entry.payload)
                     })
             }
         }
@@ -157,18 +177,18 @@ public struct Document: Sendable {
     /// Reads what `kept` wrote.
     ///
     /// - Throws: `Fault.storage` when the bytes are damaged.
-    public init(kept bytes: [UInt8]) throws(Fault) {
+    public init(kept bytes: [UInt8], sharing stock: EntryStock? = nil) throws(Fault) {
         let update: DocumentUpdate
         do { update = try DocumentUpdate(serializedBytes: bytes) } catch {
             throw Fault(.storage, "the kept document is damaged", because: error)
         }
-        self.init()
+        self.init(sharing: stock)
         _ = try apply(update)
     }
 
     /// One entry's message, or nil when the document does not have it.
     public func entry<Payload: SwiftProtobuf.Message>(_: Payload.Type, _ section: String, _ key: String) throws(Fault) -> Payload? {
-        guard let payload = sections[section]?[key] else { return nil }
+        guard let payload = payload(section, key) else { return nil }
         do { return try Payload(serializedBytes: payload) } catch {
             throw Fault(.internalError, "the entry \(section) \(key) is damaged", because: error)
         }
@@ -187,13 +207,15 @@ public struct DocumentSender: Sendable {
     ///   - counter: The owner's own counter when its kept document is of the same epoch.
     public init(epoch: UInt64, counter: UInt64) { generation = Generation(epoch: epoch, counter: counter) }
 
-    /// Keys of a section that the owner was sent.
+    /// Keys of a section of the owner's own that it was sent.
     public func keys(of section: String) -> Set<String> { Set((sent[section] ?? [:]).keys) }
-    public var sectionNames: Set<String> { Set(sent.keys) }
 
-    /// The update that brings the named entries to the given payloads (nil: no longer there), or
-    /// nil when the owner already has all of that. The first update of a session is the whole.
-    public mutating func update(_ entries: [(section: String, key: String, payload: [UInt8]?)]) -> DocumentUpdate? {
+    /// The update that brings the named entries to the given payloads (nil: no longer there), and
+    /// shared sections on, or nil when the owner already has all of that. The first update of a
+    /// session is the whole.
+    public mutating func update(
+        _ entries: [(section: String, key: String, payload: [UInt8]?)], shared: [SectionChanges] = []
+    ) -> DocumentUpdate? {
         var update = DocumentUpdate()
         update.whole = !begun
         for (section, key, payload) in entries {
@@ -210,6 +232,10 @@ public struct DocumentSender: Sendable {
                     $0.key = key
                     $0.payload = .init(payload ?? [])
                 })
+        }
+        for section in shared {
+            update.changes += section.changes
+            digest.exchange(section.before, for: section.after)
         }
         if begun, update.changes.isEmpty { return nil }
         begun = true

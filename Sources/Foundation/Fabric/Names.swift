@@ -50,6 +50,12 @@ public typealias FenceHostRequest = Karri_Fabric_FenceHostRequest
 public typealias FenceHostReply = Karri_Fabric_FenceHostReply
 public typealias AcceptHostRequest = Karri_Fabric_AcceptHostRequest
 public typealias AcceptHostReply = Karri_Fabric_AcceptHostReply
+public typealias CheckRequest = Karri_Fabric_CheckRequest
+public typealias CheckReply = Karri_Fabric_CheckReply
+public typealias HeldMachine = Karri_Fabric_HeldMachine
+public typealias HeldDisk = Karri_Fabric_HeldDisk
+public typealias HeldImage = Karri_Fabric_HeldImage
+public typealias HeldDomain = Karri_Fabric_HeldDomain
 
 /// The sections of a host's document.
 public enum Section {

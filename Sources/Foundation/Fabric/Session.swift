@@ -41,11 +41,14 @@ public struct FabricServer: Sendable {
         defer { unlink(path) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.serve() }
-            _ = try await server.listeningAddress
+            try await waitUntilListening()
             chmod(path, mode_t(mode))
             try await group.waitForAll()
         }
     }
+
+    /// Returns once connections are accepted: the socket's name is there some moments before.
+    public func waitUntilListening() async throws { _ = try await server.listeningAddress }
 
     public func stop() { server.beginGracefulShutdown() }
 }

@@ -4,6 +4,7 @@
 import Database
 import Logging
 import Model
+import Platform
 import Store
 
 /// Runs all operations of a store until cancelled.
@@ -128,7 +129,7 @@ public struct Worker: Sendable {
     }
 }
 
-/// The operations that wait for their turn, each once.
+/// The operations that wait for their turn, and what those that run may have missed.
 struct WakeQueue {
     /// What changed while an operation ran. On PostgreSQL a step may not have seen a change that was
     /// told before the step's own wait was there to be found.
@@ -137,55 +138,38 @@ struct WakeQueue {
         case everything
     }
 
-    private var waiting: [ID<Operation>] = []
-    private var head = 0
-    private var queued: Set<ID<Operation>> = []
-    private var running: [ID<Operation>: Missed] = [:]
-    private var again: Set<ID<Operation>> = []
+    private var queue = KeyQueue<ID<Operation>>()
+    private var missed: [ID<Operation>: Missed] = [:]
 
-    mutating func add(_ ids: [ID<Operation>]) {
-        for id in ids {
-            if running[id] != nil {
-                again.insert(id)
-            } else if queued.insert(id).inserted {
-                waiting.append(id)
-            }
-        }
-    }
+    mutating func add(_ ids: [ID<Operation>]) { queue.add(ids) }
 
     /// Notes rows that changed (nil: any) for what is running.
     mutating func changed(_ rows: [AwaitedRow]?) {
-        for (id, missed) in running {
+        for (id, before) in missed {
             guard let rows else {
-                running[id] = .everything
+                missed[id] = .everything
                 continue
             }
-            if case .rows(let before) = missed { running[id] = .rows(before.union(rows)) }
+            if case .rows(let before) = before { missed[id] = .rows(before.union(rows)) }
         }
     }
 
     mutating func finished(_ id: ID<Operation>, waitsFor rows: [AwaitedRow]) {
-        let missed = running.removeValue(forKey: id)
-        var isStale = again.remove(id) != nil
-        switch missed {
-        case .rows(let changed): isStale = isStale || !changed.isDisjoint(with: rows)
-        case .everything: isStale = isStale || !rows.isEmpty
-        case nil: break
-        }
-        if isStale { add([id]) }
+        let isStale =
+            switch missed.removeValue(forKey: id) {
+            case .rows(let changed): !changed.isDisjoint(with: rows)
+            case .everything: !rows.isEmpty
+            case nil: false
+            }
+        // Added while it still counts as running, so that it is run once more.
+        if isStale { queue.add(CollectionOfOne(id)) }
+        queue.finished(id)
     }
 
     /// The next to run, unless enough are running.
     mutating func next(runningMax: Int) -> ID<Operation>? {
-        guard running.count < runningMax, head < waiting.count else { return nil }
-        let id = waiting[head]
-        head += 1
-        if head > 1024 {
-            waiting.removeFirst(head)
-            head = 0
-        }
-        queued.remove(id)
-        running[id] = .rows([])
+        guard let id = queue.next(runningMax: runningMax) else { return nil }
+        missed[id] = .rows([])
         return id
     }
 }

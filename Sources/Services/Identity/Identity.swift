@@ -34,8 +34,11 @@ public struct IdentityService: Sendable {
 
     /// Makes an account with an administrator, an access key and a default network.
     ///
+    /// - Parameter ingress: What its default group lets in besides its own members.
     /// - Throws: `.alreadyExists` when the name is taken, `.invalidParameter` for a bad name.
-    public func createAccount(named name: String) async throws(Fault) -> NewAccount {
+    public func createAccount(
+        named name: String, ingress: [(permission: Permission, description: String)] = []
+    ) async throws(Fault) -> NewAccount {
         guard (3...63).contains(name.count), name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) })
         else {
             throw Fault(
@@ -61,7 +64,7 @@ public struct IdentityService: Sendable {
                 AccessKey(
                     key: credentials.key, account: account.id, user: user.id, sealedSecret: sealed, active: true, created: now),
                 into: AccessKey.table)
-            try networks.addDefaults(tx, for: account.id, now: now, dice: &dice)
+            try networks.addDefaults(tx, for: account.id, ingress: ingress, now: now, dice: &dice)
             return account
         }
         return NewAccount(account: account, credentials: credentials)

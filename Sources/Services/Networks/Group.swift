@@ -205,7 +205,7 @@ extension NetworksService {
             let group = try tx.find(id, for: isEgress ? .authorizeOut : .authorizeIn, by: call).row
             var rules: [Rule] = []
             for (permission, description) in permissions {
-                rules.append(try add(tx, permission, description, isEgress: isEgress, to: group, call: call, dice: &dice))
+                rules.append(try add(tx, permission, description, isEgress: isEgress, to: group, now: call.now, dice: &dice))
             }
             try call.endIfDryRun()
             guard try tx.count("SELECT count(*) FROM group_rule WHERE security_group = $1", [id.value]) <= NetworksService.rulesMax
@@ -222,8 +222,9 @@ extension NetworksService {
         }
     }
 
-    private func add(
-        _ tx: Writing, _ permission: Permission, _ description: String, isEgress: Bool, to group: Group, call: Call,
+    @discardableResult
+    func add(
+        _ tx: Writing, _ permission: Permission, _ description: String, isEgress: Bool, to group: Group, now: Instant,
         dice: inout Dice
     ) throws(Fault) -> Rule {
         if let problem = permission.problem { throw Fault(.invalidParameter, problem, kind: .rule) }
@@ -240,7 +241,7 @@ extension NetworksService {
         let rule = Rule(
             id: dice.id(), account: group.account, group: group.id, isEgress: isEgress, protocolNumber: permission.protocolNumber,
             fromPort: permission.from, toPort: permission.to, prefix: prefix, peer: peer, description: description,
-            created: call.now)
+            created: now)
         guard try tx.claim(rule, in: Rule.table) else {
             throw Fault(.alreadyExists, "the specified rule \"\(permission.shown)\" already exists", kind: .rule)
         }
@@ -313,7 +314,7 @@ extension NetworksService {
                 guard let old = try tx.find(Rule.table, rule), old.group == id else { throw Fault(missing: rule.erased) }
                 let tags = try tx.tags(of: .rule, rule.stored)
                 try tx.remove(old)
-                let new = try add(tx, permission, description, isEgress: old.isEgress, to: group, call: call, dice: &dice)
+                let new = try add(tx, permission, description, isEgress: old.isEgress, to: group, now: call.now, dice: &dice)
                 try tx.run("UPDATE group_rule SET id = $2 WHERE id = $1", [new.id.value, rule.value])
                 for tag in tags { tx.set(tag) }
             }

@@ -73,7 +73,12 @@ public struct NetworksService: Sendable {
 
     /// Makes an account's default network: a router with a routing domain, a subnet in each zone,
     /// and a group whose members reach each other.
-    public func addDefaults(_ tx: Writing, for account: ID<Account>, now: Instant, dice: inout Dice) throws(Fault) {
+    ///
+    /// - Parameter ingress: What the group lets in besides, with the rules' descriptions.
+    public func addDefaults(
+        _ tx: Writing, for account: ID<Account>, ingress: [(permission: Permission, description: String)], now: Instant,
+        dice: inout Dice
+    ) throws(Fault) {
         guard let prefix = NetworksService.defaultPrefix, try tx.defaultRouter(of: account) == nil else { return }
         let domain = try addDomain(tx, for: account, dice: &dice)
         let router = Router(
@@ -83,7 +88,10 @@ public struct NetworksService: Sendable {
             id: dice.id(), account: account, router: router.id, domain: domain, mtu: mtu, created: now, revision: 1)
         tx.insert(network, into: Network.table)
         try addSubnets(tx, to: router, in: tx.zones(), now: now, dice: &dice)
-        try addDefaultGroup(tx, of: router, now: now, dice: &dice)
+        let group = addDefaultGroup(tx, of: router, now: now, dice: &dice)
+        for (permission, description) in ingress {
+            try add(tx, permission, description, isEgress: false, to: group, now: now, dice: &dice)
+        }
     }
 
     /// Gives the default networks of all accounts a subnet in a zone that came after them.
@@ -122,7 +130,7 @@ public struct NetworksService: Sendable {
         throw Fault(.limitExceeded, "No virtual network identifier is free.")
     }
 
-    private func addDefaultGroup(_ tx: Writing, of router: Router, now: Instant, dice: inout Dice) throws(Fault) {
+    private func addDefaultGroup(_ tx: Writing, of router: Router, now: Instant, dice: inout Dice) -> Group {
         let group = Group(
             id: dice.id(), account: router.account, router: router.id, name: Group.defaultName,
             description: "default VPC security group", created: now, revision: 1)
@@ -132,6 +140,7 @@ public struct NetworksService: Sendable {
                 id: dice.id(), account: router.account, group: group.id, isEgress: false, protocolNumber: -1, fromPort: -1,
                 toPort: -1, prefix: nil, peer: group.id, description: "", created: now), into: Rule.table)
         tx.insert(Rule.allowingAllOut(of: group, id: dice.id(), now: now), into: Rule.table)
+        return group
     }
 }
 

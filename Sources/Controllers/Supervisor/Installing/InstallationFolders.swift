@@ -83,6 +83,9 @@ public enum InstallationFolders {
         _ = ControlGroups(mark: installation.mark).removeAll()
         // The state folder goes last, because the mark in it is what allows to go on.
         for folder in removed { try await Command.run("rm", ["-rf", "--one-file-system", "--", folder]) }
+        // Under a root of its own the folders above were made for it, and the root was; one that holds
+        // another's files stays.
+        if !installation.root.isEmpty { for folder in parents.reversed() + [""] { rmdir(installation.root + folder) } }
         try await SystemUsers.remove(installation)
     }
 
@@ -141,8 +144,11 @@ public enum InstallationFolders {
             path += "/\(part)"
             try makeIfMissing(path)
         }
-        for below in ["/etc", "/var", "/var/lib", "/var/log", "/run"] { try makeIfMissing(root + below) }
+        for below in parents { try makeIfMissing(root + below) }
     }
+
+    /// The folders below a root that an installation's own lie in, the outer ones first.
+    private static let parents = ["/etc", "/var", "/var/lib", "/var/log", "/run"]
 
     private static func makeIfMissing(_ path: String) throws(Fault) {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else {

@@ -73,7 +73,8 @@ public struct UserProfile: Sendable, Hashable {
     private static func edit(
         _ user: CallingUser, _ name: String, mode: UInt32?, _ change: (inout ProfileText) -> Void
     ) throws(Fault) {
-        let path = resolved("\(user.home)/.aws/\(name)")
+        let named = "\(user.home)/.aws/\(name)"
+        let path = resolved(named)
         let before = try AtomicFile.read(path, limit: 4 << 20)
         var text = ProfileText(before ?? [])
         change(&text)
@@ -81,7 +82,13 @@ public struct UserProfile: Sendable, Hashable {
         var facts = stat()
         let kept: UInt32 = stat(path, &facts) == 0 ? UInt32(facts.st_mode & 0o777) : 0o600
         guard after != before ?? [] || (before != nil && mode ?? kept != kept) else { return }
-        try AtomicFile.write(after, to: path, mode: mode ?? kept)
+        if after.isEmpty, path == named {
+            // Nothing but the profile was in it. The folder goes too where nothing else is.
+            unlink(path)
+            rmdir("\(user.home)/.aws")
+        } else {
+            try AtomicFile.write(after, to: path, mode: mode ?? kept)
+        }
     }
 
     /// Where a link leads, so that the file behind it is replaced and not the link.

@@ -25,8 +25,8 @@ public struct ProcessIdentity: Sendable, Hashable, Codable {
         boot = ProcessIdentity.currentBoot
     }
 
-    /// This process.
-    public static var own: ProcessIdentity? { ProcessIdentity(pid: getpid()) }
+    /// This process, or nil if /proc does not tell.
+    public static let own = ProcessIdentity(pid: getpid())
 
     public var isAlive: Bool { ProcessIdentity(pid: pid) == self }
 
@@ -79,9 +79,8 @@ public struct ProcessIdentity: Sendable, Hashable, Codable {
         return (String(fields[0]), session, ticks)
     }
 
-    private static var currentBoot: String {
+    private static let currentBoot =
         readText("/proc/sys/kernel/random/boot_id")?.split(separator: "\n").first.map(String.init) ?? ""
-    }
 }
 
 /// The whole of a small text file of the kernel's or the system's, or nil if it cannot be read.

@@ -158,12 +158,15 @@ struct Supervision: Equatable {
         return []
     }
 
-    /// When `advance` has something to do even if nothing happens, or nil.
+    /// When `advance` has something to do even if nothing happens, or nil. While stopping, what a
+    /// child was to do otherwise is no deadline: nobody acts on it, and its passing would end each wait
+    /// at once.
     var nextDeadline: Duration? {
         children.compactMap { child in
             switch child.phase {
-            case .starting(let killAt), .stopping(let killAt): killAt
-            case .pausing(let until): until
+            case .stopping(let killAt): killAt
+            case .starting(let killAt) where !isStopping: killAt
+            case .pausing(let until) where !isStopping: until
             default: nil
             }
         }.min()

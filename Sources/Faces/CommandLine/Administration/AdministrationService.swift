@@ -11,6 +11,7 @@ import Identity
 import Images
 import Logging
 import Model
+import Networks
 import Store
 
 /// The operator's side of the cloud controller.
@@ -24,6 +25,15 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
 
     /// The account that `karri up` makes; it owns the images that everybody may use.
     static let firstAccount = "karri"
+
+    /// What its default group lets in: its machines answer ssh and ping without a further step. Other
+    /// accounts begin closed, as on EC2.
+    static let firstIngress = [(6, 22, 22, "ssh"), (1, 8, -1, "ping")].map { (number, from, to, name) in
+        (
+            permission: Permission(protocolNumber: number, from: from, to: to, peer: .prefix(.everything)),
+            description: "\(name), let in by karri up"
+        )
+    }
 
     // MARK: - How it is
 
@@ -128,7 +138,9 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
 
     func createAccount(request: CreateAccountRequest, context: ServerContext) async throws -> AccountCredentials {
         try await answering { () async throws(Fault) in
-            let made = try await services.identity.createAccount(named: request.name)
+            let isFirst = request.name == AdministrationService.firstAccount
+            let made = try await services.identity.createAccount(
+                named: request.name, ingress: isFirst ? AdministrationService.firstIngress : [])
             log.notice("made an account", metadata: ["account": "\(made.account.number)", "name": "\(made.account.name)"])
             return AdministrationService.credentials(made)
         }

@@ -16,7 +16,8 @@ import Platform
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures launches, calls and starts.", subcommands: [Launch.self, API.self, Start.self])
+        commandName: "bench", abstract: "Measures launches, calls, starts and networks.",
+        subcommands: [Launch.self, API.self, Start.self, Network.self])
 
     struct Launch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -84,6 +85,19 @@ struct BenchCommand: AsyncParsableCommand {
             try await StartBench(
                 cloud: try BenchCommand.cloud(installation, configuration), runs: runs, say: { Output.line($0) }
             ).run(accelerator: configuration.isSimulated ? "simulated" : BenchCommand.accelerator(installation))
+        }
+    }
+
+    struct Network: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "network",
+            abstract: "What one more machine costs a host's networking, in a namespace that stands for the host.")
+        @Option(help: "How often each is measured.") var runs = 10
+        @Option(help: "Begins the names of its things.") var mark = "kbench"
+
+        func run() async throws {
+            try requireRoot("bench network")
+            try await NetworkBench(mark: mark, runs: runs, say: { Output.line($0) }).run()
         }
     }
 

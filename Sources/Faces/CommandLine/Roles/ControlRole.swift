@@ -119,7 +119,7 @@ struct ControlProcess: Sendable {
             group.addTask {
                 try await face.run { port in
                     log.notice("serves", metadata: ["endpoint": "\(configuration.endpoint)", "port": "\(port)"])
-                    await announceWhenAnswering()
+                    await announceWhenListening([owners, operatorServer])
                 }
             }
             if let port = configuration.metersPort {
@@ -152,11 +152,10 @@ struct ControlProcess: Sendable {
             })
     }
 
-    /// Says that this process is up once its two Unix sockets are there too.
-    private func announceWhenAnswering() async {
-        while !Task.isCancelled, !exists(installation.fabricSocket) || !exists(installation.adminSocket) {
-            do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
-        }
+    /// Says that this process is up once its Unix sockets answer too. A server that ends instead ends
+    /// the process by itself.
+    private func announceWhenListening(_ servers: [FabricServer]) async {
+        do { for server in servers { try await server.waitUntilListening() } } catch { return }
         Inheritance.announceReady()
     }
 

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Dataplane
 import Disks
+import Fabric
 import Hypervisor
 import Logging
 import Model
@@ -38,6 +39,7 @@ struct SimulateRole: AsyncParsableCommand {
         of installation: Installation, _ configuration: Configuration, chance: Chance, _ log: Logger
     ) async throws {
         let names = try DataplaneNames(installation)
+        let stock = EntryStock()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 1...max(1, configuration.simulatedHosts) {
                 let settings = NodeConfiguration(
@@ -49,7 +51,7 @@ struct SimulateRole: AsyncParsableCommand {
                 let node = NodeController(
                     settings, hypervisor: SimulatedHypervisor(host: capacity, chance: chance),
                     disks: SimulatedPool(total: poolSize, holdsEveryImage: true), dataplane: SimulatedDataplane(names: names),
-                    names: names, guests: SimulatedGuestServices(), chance: chance, log: quiet)
+                    names: names, guests: SimulatedGuestServices(), stock: stock, chance: chance, log: quiet)
                 group.addTask { try await node.run() }
             }
             Inheritance.announceReady()

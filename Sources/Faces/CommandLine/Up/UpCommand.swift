@@ -4,6 +4,7 @@
 import ArgumentParser
 import Authority
 import Fabric
+import Hypervisor
 import Model
 import Platform
 import Supervisor
@@ -21,9 +22,6 @@ struct UpCommand: AsyncParsableCommand {
 
     @OptionGroup var place: PlaceOptions
     @OptionGroup var choices: UpChoices
-    @Flag(name: .long, help: "Prepares no starter images.") var noImages = false
-    @Flag(name: .long, help: "Prepares the small starter image only: Debian takes one to two minutes more.") var noDebian = false
-    @Flag(name: .long, help: "Writes no AWS profile.") var noProfile = false
     @Flag(name: .long, help: "Asks nothing.") var yes = false
 
     func run() async throws {
@@ -31,25 +29,28 @@ struct UpCommand: AsyncParsableCommand {
         let installation = try place.installation()
         let before = try Configuration.read(installation)
         var wanted = try await survey(installation, before)
+        // Where no machine's socket could be, no host would ever join.
+        if !wanted.isSimulated { _ = try GuestFolder(installation: installation, name: "i-0\(hexDigits(0 as UInt64))") }
         try agree(before, wanted)
         Output.remark("prepares folders and users")
         _ = try await InstallationFolders.prepare(installation)
         try Up.makeMasterKey(installation, chance: .system)
         try Up.prepareCertificate(installation, wanted, chance: .system)
-        let caller = noProfile ? nil : try CallingUser.current(environment())
+        let caller = wanted.writesProfile ? try CallingUser.current(environment()) : nil
         if let caller { wanted.profileOwner = caller.name }
         try wanted.write(installation)
         let program = try await InstalledProgram.install(installation)
-        let byHand = try await Up.start(installation, program: program, changed: before != wanted)
+        let byHand = try await Up.start(installation, program: program, changed: before?.ofProcesses != wanted.ofProcesses)
         try await InstalledProgram.removeOthers(installation, keeping: program)
         let credentials = try await Credentials.ofFirstAccount(installation)
         if let caller { try Up.writeProfile(installation, wanted, credentials, for: caller) }
         try await Up.waitForHosts(installation, wanted)
         var report = UpReport(
-            configuration: wanted, installation: installation, profile: caller == nil ? nil : installation.mark, startLine: byHand)
-        if !noImages { report.image = try await StarterImages(installation, wanted).prepareSmall() }
+            configuration: wanted, installation: installation, program: program,
+            profile: caller == nil ? nil : installation.mark, startLine: byHand)
+        if wanted.wantsImages { report.image = try await StarterImages(installation, wanted).prepareSmall() }
         Output.line(report.text)
-        if !noImages, !noDebian, !wanted.isSimulated { try await StarterImages(installation, wanted).prepareDebian() }
+        if wanted.preparesDebian { try await StarterImages(installation, wanted).prepareDebian() }
     }
 
     /// Looks at the host and settles what was left open.
@@ -72,7 +73,7 @@ struct UpCommand: AsyncParsableCommand {
 
     private func agree(_ before: Configuration?, _ wanted: Configuration) throws(Fault) {
         guard before == nil else { return }
-        Output.remark(UpPlan.announcement(wanted, images: !noImages, debian: !noDebian))
+        Output.remark(UpPlan.announcement(wanted))
         if yes || !Output.isTerminal { return }
         guard Output.ask("Go on?", among: ["yes", "no"]) == "yes" else {
             throw Fault(.cancelled, "nothing was changed")
@@ -82,6 +83,10 @@ struct UpCommand: AsyncParsableCommand {
 
 /// What a person may choose; what is left out stays as it was, or is found out.
 struct UpChoices: ParsableArguments {
+    @Flag(inversion: .prefixedNo, help: "Prepares starter images.") var images: Bool?
+    @Flag(inversion: .prefixedNo, help: "Prepares Debian as well as the small starter image: one to two minutes more.") var debian:
+        Bool?
+    @Flag(inversion: .prefixedNo, help: "Writes an AWS profile for the user who called.") var profile: Bool?
     @Option(help: "The port of the API.") var port: Int?
     @Option(
         help: ArgumentHelp(

@@ -75,6 +75,9 @@ enum UpPlan {
             configuration.region = region
         }
         if let port = choices.port { configuration.port = port }
+        configuration.wantsImages = choices.images ?? configuration.wantsImages
+        configuration.wantsDebian = choices.debian ?? configuration.wantsDebian
+        configuration.writesProfile = choices.profile ?? configuration.writesProfile
         if let overcommitment = choices.overcommit { configuration.overcommitment = overcommitment }
         if let hosts = choices.simulate { configuration.simulatedHosts = hosts }
         if let before, before.isSimulated != configuration.isSimulated {
@@ -95,10 +98,9 @@ enum UpPlan {
 
     private static func settleListener(_ configuration: inout Configuration, _ choices: UpChoices, _ facts: HostFacts) throws(Fault)
     {
-        configuration.metersPort = choices.metersPort ?? configuration.metersPort
-        if configuration.metersPort == nil || choices.metersPort == nil && configuration.metersPort == configuration.port {
-            configuration.metersPort = freePort(after: configuration.port, facts)
-        }
+        // The API's new port may be the one that the meters had.
+        let kept = configuration.metersPort == configuration.port ? nil : configuration.metersPort
+        configuration.metersPort = choices.metersPort ?? kept ?? freePort(after: configuration.port, facts)
         if let address = choices.address {
             configuration.address = address
             configuration.advertised = nil
@@ -190,17 +192,18 @@ enum UpPlan {
     }
 
     /// How long it takes and what it needs, said beforehand.
-    static func announcement(_ configuration: Configuration, images: Bool, debian: Bool) -> String {
+    static func announcement(_ configuration: Configuration) -> String {
         if configuration.isSimulated {
             return "starts a cloud of \(configuration.simulatedHosts) simulated hosts: a few seconds, and no machine really runs"
         }
-        let time =
-            switch (images, images && debian) {
-            case (false, _): "under a minute"
-            case (true, false): "about a minute"
-            case (true, true): "two to four minutes, of which the cloud answers after the first"
+        let (time, disk) =
+            if configuration.preparesDebian {
+                ("two to four minutes, of which the cloud answers after the first", "about 3 GiB")
+            } else if configuration.wantsImages {
+                ("about a minute", "about 500 MiB")
+            } else {
+                ("under a minute", "about 100 MiB")
             }
-        let disk = images ? (debian ? "about 3 GiB" : "about 500 MiB") : "about 100 MiB"
         return "makes a cloud of this machine: \(time), and \(disk) of disk before machines"
     }
 }
@@ -209,6 +212,8 @@ enum UpPlan {
 struct UpReport {
     var configuration: Configuration
     var installation: Installation
+    /// The installed program's path.
+    var program: String
     /// The AWS profile that was written.
     var profile: String?
     /// What starts the cloud after a reboot, where no service manager does.
@@ -220,9 +225,7 @@ struct UpReport {
     private var trusted: String? { configuration.security == .own ? installation.trustedCertificate : nil }
 
     var text: String {
-        let aws =
-            profile.map { "aws --profile \($0)" } ?? "aws --endpoint-url \(configuration.endpoint) --region \(configuration.region)"
-            + (trusted.map { " --ca-bundle \($0)" } ?? "")
+        let aws = profile.map { "aws --profile \($0)" } ?? "aws"
         var lines = [
             "", "The cloud is up.", "",
             "  API          \(configuration.endpoint)  (region \(configuration.region), zone \(configuration.zone))",
@@ -242,6 +245,10 @@ struct UpReport {
         }
         if let startLine { lines += ["", "After a reboot, start it again with:", "  \(startLine)"] }
         lines += ["", "Next:"]
+        if profile == nil {
+            let command = [program, "credentials"] + PlaceOptions.arguments(installation)
+            lines.append("  eval \"$(\(command.joined(separator: " ")))\"")
+        }
         if let image {
             lines += [
                 "  \(aws) ec2 create-key-pair --key-name my --query KeyMaterial --output text > my.pem && chmod 600 my.pem",

@@ -2,12 +2,7 @@
 
 import CSQLite
 import Model
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Platform
 
 /// A store in an SQLite file, for the one process that owns it.
 public final class SQLiteEngine: Engine {
@@ -131,24 +126,4 @@ public final class SQLiteEngine: Engine {
             return .failure(error)
         }
     }
-}
-
-/// An exclusive lock on a file, held by this process until it ends however it ends.
-final class FileLock: Sendable {
-    private let descriptor: Int32
-
-    init(_ path: String) throws(Fault) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw Fault(.storage, "The store cannot be opened.", cause: "\(path): \(String(cString: strerror(errno)))")
-        }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw Fault(.inUse, "The store is open in another process.", cause: path)
-        }
-    }
-
-    deinit { close(descriptor) }
-
-    func release() { flock(descriptor, LOCK_UN) }
 }

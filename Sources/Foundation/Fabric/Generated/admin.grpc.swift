@@ -166,6 +166,19 @@ public enum Karri_Fabric_Administration: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Check" metadata.
+        public enum Check: Sendable {
+            /// Request type for "Check".
+            public typealias Input = Karri_Fabric_CheckRequest
+            /// Response type for "Check".
+            public typealias Output = Karri_Fabric_CheckReply
+            /// Descriptor for "Check".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.Administration"),
+                method: "Check",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "karri.fabric.Administration" service.
         public static let descriptors: [GRPCCore.MethodDescriptor] = [
             Status.descriptor,
@@ -178,7 +191,8 @@ public enum Karri_Fabric_Administration: Sendable {
             ListImages.descriptor,
             StopMachines.descriptor,
             FenceHost.descriptor,
-            AcceptHost.descriptor
+            AcceptHost.descriptor,
+            Check.descriptor
         ]
     }
 }
@@ -387,6 +401,24 @@ extension Karri_Fabric_Administration {
             request: GRPCCore.StreamingServerRequest<Karri_Fabric_AcceptHostRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_AcceptHostReply>
+
+        /// Handle the "Check" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether the store's invariants hold, and what a host holds by it.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_CheckRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_CheckReply` messages.
+        func check(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_CheckRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_CheckReply>
     }
 
     /// Service protocol for the "karri.fabric.Administration" service.
@@ -579,6 +611,24 @@ extension Karri_Fabric_Administration {
             request: GRPCCore.ServerRequest<Karri_Fabric_AcceptHostRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_AcceptHostReply>
+
+        /// Handle the "Check" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether the store's invariants hold, and what a host holds by it.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_CheckRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_CheckReply` message.
+        func check(
+            request: GRPCCore.ServerRequest<Karri_Fabric_CheckRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_CheckReply>
     }
 
     /// Simple service protocol for the "karri.fabric.Administration" service.
@@ -769,6 +819,24 @@ extension Karri_Fabric_Administration {
             request: Karri_Fabric_AcceptHostRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Karri_Fabric_AcceptHostReply
+
+        /// Handle the "Check" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether the store's invariants hold, and what a host holds by it.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_CheckRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_CheckReply` to respond with.
+        func check(
+            request: Karri_Fabric_CheckRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_CheckReply
     }
 }
 
@@ -897,6 +965,17 @@ extension Karri_Fabric_Administration.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Karri_Fabric_Administration.Method.Check.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_CheckRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_CheckReply>(),
+            handler: { request, context in
+                try await self.check(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -1018,6 +1097,17 @@ extension Karri_Fabric_Administration.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_AcceptHostReply> {
         let response = try await self.acceptHost(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func check(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_CheckRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_CheckReply> {
+        let response = try await self.check(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1164,6 +1254,19 @@ extension Karri_Fabric_Administration.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_AcceptHostReply> {
         return GRPCCore.ServerResponse<Karri_Fabric_AcceptHostReply>(
             message: try await self.acceptHost(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func check(
+        request: GRPCCore.ServerRequest<Karri_Fabric_CheckRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_CheckReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_CheckReply>(
+            message: try await self.check(
                 request: request.message,
                 context: context
             ),
@@ -1417,6 +1520,29 @@ extension Karri_Fabric_Administration {
             deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_AcceptHostReply>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AcceptHostReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Check" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether the store's invariants hold, and what a host holds by it.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_CheckRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_CheckRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_CheckReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func check<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_CheckRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_CheckRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_CheckReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_CheckReply>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -1794,6 +1920,40 @@ extension Karri_Fabric_Administration {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Check" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether the store's invariants hold, and what a host holds by it.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_CheckRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_CheckRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_CheckReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func check<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_CheckRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_CheckRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_CheckReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_CheckReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_Administration.Method.Check.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -2099,6 +2259,35 @@ extension Karri_Fabric_Administration.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_AcceptHostRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_AcceptHostReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Check" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Whether the store's invariants hold, and what a host holds by it.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_CheckRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func check<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_CheckRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_CheckReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.check(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_CheckRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_CheckReply>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2450,6 +2639,39 @@ extension Karri_Fabric_Administration.ClientProtocol {
             metadata: metadata
         )
         return try await self.acceptHost(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Check" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Whether the store's invariants hold, and what a host holds by it.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func check<Result>(
+        _ message: Karri_Fabric_CheckRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_CheckReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_CheckRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.check(
             request: request,
             options: options,
             onResponse: handleResponse
