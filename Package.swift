@@ -65,7 +65,7 @@ let house: [Part] = [
         name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "Meters", "CSQLite", "CPostgreSQL"],
         tested: true,
         testUses: ["DatabaseTesting"]),
-    Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
+    Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Platform", "Database", "CPostgreSQL"]),
     Part(
         name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
         testUses: ["DatabaseTesting"]),

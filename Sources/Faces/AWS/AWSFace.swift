@@ -22,6 +22,9 @@ public struct AWSFaceConfiguration: Sendable {
     /// Calls a second, and at once, of one source address and of one access key.
     public var callsPerSecond: Double = 5000
     public var callsBurst: Double = 10_000
+    /// How long a changing call without a token may come again with the same signature: what a client
+    /// sends twice within one second it signs alike.
+    public var repetitionGrace = Duration.seconds(5)
 
     public init(region: String) { self.region = region }
 }

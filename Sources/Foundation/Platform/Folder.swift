@@ -22,6 +22,7 @@ public enum Folder {
         var names: [String] = []
         errno = 0
         while let entry = readdir(folder) {
+            // In place: an entry is as long as its name, and a copy of the whole array would read beyond it.
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
