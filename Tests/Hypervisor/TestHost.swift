@@ -23,7 +23,7 @@ struct Sandbox {
         chmod(installation.root, 0o755)
     }
 
-    var groups: CgroupTree { CgroupTree.ofThisHost(installation: installation) }
+    var groups: ControlGroups { .ofThisHost(mark: installation.mark) }
 
     func remove() {
         groups.removeAll()

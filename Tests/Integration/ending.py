@@ -266,9 +266,13 @@ def switch_off(cloud):
         if line.split()[-1] == cloud.mark:
             run("nft", "delete", *line.split())
     shutil.rmtree(cloud.root / "run/karri")
-    # The one sign of another boot that cannot be had without one.
-    (cloud.root / "var/lib/karri/node/libvirt/boot").write_text("an earlier one\n")
+    have_booted(cloud)
     assert links_of(cloud) == []
+
+
+def have_booted(cloud):
+    """Leaves the one sign of another boot that cannot be had without one."""
+    (cloud.root / "var/lib/karri/node/libvirt/boot").write_text("an earlier one\n")
 
 
 def links_of(cloud):

@@ -24,8 +24,8 @@ def stored(identifier):
 @pytest.fixture
 def disk(tmp_path_factory):
     """A folder on an ext4 in a file that can be cloned at once, and where to mount clones."""
-    folder = tmp_path_factory.mktemp("cut")
-    below, above, copies = folder / "below", folder / "above", folder / "copies"
+    folder = tmp_path_factory.mktemp("p")
+    below, above, copies = folder / "below", folder / "on", folder / "copies"
     for each in (below, above, copies):
         each.mkdir()
     mounted = []
@@ -39,11 +39,11 @@ def disk(tmp_path_factory):
         ending.run("umount", str(where))
 
     try:
-        ending.run("truncate", "-s", "6G", str(folder / "below.img"))
+        ending.run("truncate", "-s", "24G", str(folder / "below.img"))
         ending.run("mkfs.btrfs", "-q", str(folder / "below.img"))
         mount(folder / "below.img", below)
-        ending.run("truncate", "-s", "3G", str(below / "disk.img"))
-        ending.run("mkfs.ext4", "-q", "-F", str(below / "disk.img"))
+        ending.run("truncate", "-s", "20G", str(below / "disk.img"))
+        ending.run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", str(below / "disk.img"))
         mount(below / "disk.img", above)
         yield Disk(folder, below / "disk.img", above, copies, mount, unmount)
     finally:
@@ -180,6 +180,8 @@ def test_a_power_cut_under_real_machines(disk):
         ending.switch_off(cloud)
         disk.unmount(disk.above)
         disk.mount(copy, disk.above)
+        shutil.rmtree(cloud.root / "run")
+        ending.have_booted(cloud)
         cloud.up()
         kept = ending.Load(cloud, random)
         assert set(acknowledged) <= set(kept.states())

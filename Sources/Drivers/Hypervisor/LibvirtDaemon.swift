@@ -14,12 +14,12 @@ public struct LibvirtDaemon: Sendable {
 
     private let installation: Installation
     private let reaper: [String]
-    private let groups: CgroupTree
+    private let groups: ControlGroups
     private let chance: Chance
 
     /// - Parameter reaper: The command that is `Reaper.run`: Karri's binary and its subcommand. The
     ///   reaper's arguments are appended.
-    public init(installation: Installation, reaper: [String], groups: CgroupTree, chance: Chance = .system) {
+    public init(installation: Installation, reaper: [String], groups: ControlGroups, chance: Chance = .system) {
         self.installation = installation
         self.reaper = reaper
         self.groups = groups
@@ -62,6 +62,7 @@ public struct LibvirtDaemon: Sendable {
         if answers() { return false }
         try writeConfiguration()
         try forgetEarlierBoot()
+        try endHalfStarted()
         try await launch()
         while !answers() { try await pause(until: deadline) }
         return true
@@ -137,6 +138,31 @@ public struct LibvirtDaemon: Sendable {
         try AtomicFile.write(boot, to: state + "/boot")
     }
 
+    /// Ends the machines that a killed libvirtd was starting. The next one would take up the start of
+    /// one that had no process yet (`pid='0'`), which nobody ends, and refuse every change of it.
+    private func endHalfStarted() throws(Fault) {
+        // One that is still coming up has read them already.
+        if let process = Self.number(in: pidFile), isDaemon(process) { return }
+        let folder = state + "/run/qemu"
+        for file in try Folder.names(in: folder) where file.hasSuffix(".xml") {
+            let name = String(file.dropLast(4))
+            guard let status = try AtomicFile.read("\(folder)/\(file)", limit: 4 << 20),
+                Self.isHalfStarted(String(decoding: status, as: UTF8.self))
+            else { continue }
+            if let process = Self.process(of: name, installation: installation) {
+                let command = (try? AtomicFile.read("/proc/\(process)/cmdline")).flatMap { $0 } ?? []
+                if String(decoding: command, as: UTF8.self).contains("guest=\(name),") { kill(process, SIGKILL) }
+            }
+            for left in [".xml.new", ".pid", ".xml"] { unlink("\(folder)/\(name)\(left)") }
+        }
+    }
+
+    /// Whether libvirt's file on a running domain says that its start was not finished.
+    static func isHalfStarted(_ status: String) -> Bool {
+        guard let start = status.firstRange(of: "<domstatus ") else { return false }
+        return status[start.upperBound...].prefix { $0 != ">" }.contains("reason='starting up'")
+    }
+
     // MARK: Its start
 
     /// Moves itself into the cgroups that are its own arguments up to `--`, and then lets the rest go
@@ -168,7 +194,7 @@ public struct LibvirtDaemon: Sendable {
         let namespace = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", Self.mounter, "libvirt", state]
         try await Command.run(
             "sh",
-            ["-c", Self.launcher, "launcher", state + "/log/start.log"] + groups.keeperGroups() + ["--"] + reaper + bounded + ["--"]
+            ["-c", Self.launcher, "launcher", state + "/log/start.log"] + groups.keeperFiles() + ["--"] + reaper + bounded + ["--"]
                 + namespace)
     }
 

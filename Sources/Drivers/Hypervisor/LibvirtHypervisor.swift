@@ -26,14 +26,14 @@ public final class LibvirtHypervisor: HypervisorDriver {
     private let questions = LibvirtLane(name: "karri.libvirt.questions")
     private let broadcast: EventBroadcast
     private let endings: Endings
-    private let groups: CgroupTree
+    private let groups: ControlGroups
 
     /// - Parameters:
     ///   - daemon: What answers at the other end; started when its socket is silent.
     ///   - accelerator: What `AcceleratorProbe` found.
     ///   - groups: Where the machines' cgroups are made.
     public convenience init(
-        installation: Installation, daemon: LibvirtDaemon, accelerator: AcceleratorFinding, groups: CgroupTree,
+        installation: Installation, daemon: LibvirtDaemon, accelerator: AcceleratorFinding, groups: ControlGroups,
         chance: Chance = .system, log: Logger
     ) {
         self.init(
@@ -43,7 +43,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     /// With a URI of its own, and no daemon to start, for libvirt's test driver.
     init(
-        installation: Installation, uri: String, daemon: LibvirtDaemon?, accelerator: AcceleratorFinding, groups: CgroupTree,
+        installation: Installation, uri: String, daemon: LibvirtDaemon?, accelerator: AcceleratorFinding, groups: ControlGroups,
         chance: Chance, log: Logger, emulator: String = "/usr/bin/qemu-system-x86_64"
     ) {
         self.installation = installation
@@ -137,7 +137,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
         }
         defer { virDomainFree(domain) }
         if let process = LibvirtDaemon.process(of: machine.name, installation: installation) {
-            let unheld = groups.hold(process, in: machine.name, to: machine.limits)
+            let unheld = groups.hold(process, of: machine.name, to: machine.limits)
             if !unheld.isEmpty {
                 log.warning("limits are not held", metadata: ["machine": "\(machine.name)", "limits": "\(unheld)"])
             }
@@ -190,7 +190,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
         } catch {
             guard error.code == .notFound else { throw error }
         }
-        groups.remove(name)
+        groups.release(name)
     }
 
     public func discard(_ name: String) async throws(Fault) {
@@ -202,7 +202,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
                 throw Fault(.wrongState, "\(name) runs", kind: .instance)
             }
             guard LibvirtFault.isAbsence else { throw LibvirtFault.last("discard \(name)") }
-            groups.remove(name)
+            groups.release(name)
             try endings.forget(name, removing: folder)
         }
     }
@@ -235,7 +235,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
             }
             var all = try running(on: connection)
             let names = Set(all.map(\.name))
-            for name in try GuestFolder.names(in: GuestFolder.all(of: installation)) where !names.contains(name) {
+            for name in try Folder.names(in: GuestFolder.all(of: installation)) where !names.contains(name) {
                 if let status = try off(name) { all.append(status) }
             }
             return all.sorted { $0.name < $1.name }

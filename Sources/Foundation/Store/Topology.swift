@@ -91,6 +91,11 @@ extension Writing {
         try run("UPDATE pool SET bytes_free = bytes_free - $2 WHERE id = $1 AND bytes_free >= $2", [pool.value, bytes.value]) == 1
     }
 
+    /// Takes bytes from a pool that holds them already, whether they are free or not.
+    public func claimHeld(pool: ID<Pool>, bytes: ByteCount) throws(Fault) {
+        try run("UPDATE pool SET bytes_free = bytes_free - $2 WHERE id = $1", [pool.value, bytes.value])
+    }
+
     /// Sets a host's capacity to what it says that it has. What is promised stays promised: of a
     /// host that shrank below that, less than nothing is free.
     public func resize(_ host: ID<Host>, processors: Int64, memory: ByteCount, accelerator: String) throws(Fault) {

@@ -4,6 +4,10 @@
 import Model
 import Platform
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// The two system users of an installation.
 public struct SystemUsers: Sendable, Hashable {
     /// Runs *control* and owns the store.
@@ -46,8 +50,32 @@ public struct SystemUsers: Sendable, Hashable {
     /// Removes the users that carry the mark.
     public static func remove(_ installation: Installation) async throws(Fault) {
         let names = names(installation)
-        for name in [names.edge, names.control] where CallingUser(named: name) != nil && isOurs(name, installation) {
+        for name in [names.edge, names.control] {
+            guard let user = CallingUser(named: name), isOurs(name, installation) else { continue }
+            await endProcesses(of: user.user)
             try await Command.run("userdel", [name])
+        }
+    }
+
+    /// Ends what a user still runs: the helper that writes a crashed process's backtrace outlives a
+    /// supervisor that was killed meanwhile, and `userdel` removes no user of a process.
+    private static func endProcesses(of user: UInt32) async {
+        for _ in 0..<100 {
+            let left = processes(of: user)
+            guard !left.isEmpty else { return }
+            for process in left { kill(process, SIGKILL) }
+            do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
+        }
+    }
+
+    /// By the real user id in /proc/PID/status (proc(5)).
+    private static func processes(of user: UInt32) -> [Int32] {
+        Folder.readableNames(in: "/proc").compactMap { name in
+            guard let process = Int32(name), let status = readText("/proc/\(name)/status"),
+                let line = status.split(separator: "\n").first(where: { $0.hasPrefix("Uid:") }),
+                line.split(separator: "\t").dropFirst().first.flatMap({ UInt32($0) }) == user
+            else { return nil }
+            return process
         }
     }
 

@@ -9,6 +9,10 @@ import Model
 import Platform
 import Supervisor
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 struct DownCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "down", abstract: "Stops the cloud; machines run on unless told otherwise.",
@@ -111,7 +115,6 @@ struct Uninstalling: Sendable {
         try await endMachines()
         Output.remark("removes networks")
         try await LinuxDataplane(installation: installation, log: log).removeEverything()
-        CgroupTree.ofThisHost(installation: installation).removeAll()
         Output.remark("removes the service, users and files")
         try await SystemService(installation, program: "/nonexistent", arguments: []).remove()
         if let owner = configuration?.profileOwner, let user = CallingUser(named: owner) {
@@ -125,15 +128,19 @@ struct Uninstalling: Sendable {
     private func endMachines() async throws(Fault) {
         guard exists(installation.node + "/libvirt") else { return }
         Output.remark("ends machines")
-        let groups = CgroupTree.ofThisHost(installation: installation)
+        let groups = ControlGroups.ofThisHost(mark: installation.mark)
         let daemon = LibvirtDaemon(installation: installation, reaper: [try ownProgram(), ReapRole.name], groups: groups)
         let hypervisor = LibvirtHypervisor(
             installation: installation, daemon: daemon, accelerator: AcceleratorFinding(accelerator: .tcg, reason: "uninstall"),
             groups: groups, log: log)
         // Their folders go with the installation's.
         for machine in try await hypervisor.list() {
-            do throws(Fault) { try await hypervisor.destroy(machine.name) } catch  where error.code == .notFound {}
+            do throws(Fault) { try await hypervisor.destroy(machine.name) } catch {
+                log.warning("a machine is ended without libvirt", metadata: ["fault": "\(error)"])
+            }
         }
         try await daemon.stop()
+        // What libvirt could not end, or did not know.
+        for process in HostListing.emulators(of: installation) { kill(process.id, SIGKILL) }
     }
 }

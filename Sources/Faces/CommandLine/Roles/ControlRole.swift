@@ -139,10 +139,10 @@ struct ControlProcess: Sendable {
         _ services: Services, _ cluster: ClusterController, _ security: ListenerContext?, _ readiness: @escaping ReadinessCheck
     ) -> AWSFace {
         var settings = AWSFaceConfiguration(region: configuration.region)
-        settings.address = configuration.address
-        settings.port = configuration.port
+        settings.listener.address = configuration.address
+        settings.listener.port = configuration.port
         settings.endpoint = configuration.authority
-        settings.security = security
+        settings.listener.security = security
         return AWSFace(
             configuration: settings, identity: services.identity, compute: services.compute, images: services.images,
             volumes: services.volumes, networks: services.networks, chance: chance, logger: log,
