@@ -144,7 +144,7 @@ public struct LibvirtDaemon: Sendable {
         // One that is still coming up has read them already.
         if let process = Self.number(in: pidFile), isDaemon(process) { return }
         let folder = state + "/run/qemu"
-        for file in try GuestFolder.names(in: folder) where file.hasSuffix(".xml") {
+        for file in try Folder.names(in: folder) where file.hasSuffix(".xml") {
             let name = String(file.dropLast(4))
             guard let status = try AtomicFile.read("\(folder)/\(file)", limit: 4 << 20),
                 Self.isHalfStarted(String(decoding: status, as: UTF8.self))
