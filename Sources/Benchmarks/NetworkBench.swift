@@ -28,8 +28,9 @@ public struct NetworkBench: Sendable {
         try await Command.run("ip", ["netns", "add", host])
         var fault: Fault?
         do throws(Fault) {
-            try await Command.run("ip", ["-n", host, "link", "add", "up", "type", "dummy"])
-            try await Command.run("ip", ["-n", host, "link", "set", "up", "up"])
+            // A pair, of which the other end stands for the network outside.
+            try await Command.run("ip", ["-n", host, "link", "add", "up", "type", "veth", "peer", "name", "outside"])
+            for link in ["outside", "up"] { try await Command.run("ip", ["-n", host, "link", "set", link, "up"]) }
             let driver = try LinuxDataplane(
                 installation: Installation(mark: mark), log: Logger(label: "karri.bench"), hostNamespace: host)
             do throws(Fault) { try await measure(driver) } catch { fault = error }

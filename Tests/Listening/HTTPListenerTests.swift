@@ -41,7 +41,7 @@ struct HTTPListenerTests {
         guard socket >= 0 else { return "" }
         defer { close(socket) }
         let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-        send(socket, request, request.utf8.count, Int32(MSG_NOSIGNAL.rawValue))
+        send(socket, request, request.utf8.count, Int32(MSG_NOSIGNAL))
         var answer = ""
         var bytes = [UInt8](repeating: 0, count: 1024)
         while !answer.hasSuffix("here") {

@@ -225,22 +225,40 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     // MARK: Questions
 
-    public func list() async throws(Fault) -> [MachineStatus] {
+    public func list(only name: String?) async throws(Fault) -> [MachineStatus] {
+        if let name { try MachineCheck.check(name: name) }
         let connection = try await session.connection()
         return try await questions.perform { [self] () throws(Fault) in
+            if let name {
+                if let running = try running(name, on: connection) { return [running] }
+                return [try off(name)].compactMap(\.self)
+            }
             var all = try running(on: connection)
             let names = Set(all.map(\.name))
             for name in try Folder.names(in: GuestFolder.all(of: installation)) where !names.contains(name) {
-                guard let folder = try? GuestFolder(installation: installation, name: name), let machine = try folder.machine()
-                else { continue }
-                let ended = endings.ended(name)
-                all.append(
-                    MachineStatus(
-                        name: name, uuid: machine.uuid, state: .off, reason: ended?.reason ?? .unknown, since: ended?.at,
-                        metadata: machine.metadata))
+                if let status = try off(name) { all.append(status) }
             }
             return all.sorted { $0.name < $1.name }
         }
+    }
+
+    /// What is kept of a machine that does not run; nil when that is nothing.
+    private func off(_ name: String) throws(Fault) -> MachineStatus? {
+        guard let folder = try? GuestFolder(installation: installation, name: name), let machine = try folder.machine()
+        else { return nil }
+        let ended = endings.ended(name)
+        return MachineStatus(
+            name: name, uuid: machine.uuid, state: .off, reason: ended?.reason ?? .unknown, since: ended?.at,
+            metadata: machine.metadata)
+    }
+
+    private func running(_ name: String, on connection: LibvirtConnection) throws(Fault) -> MachineStatus? {
+        guard let domain = virDomainLookupByName(connection.pointer, name) else {
+            if LibvirtFault.isAbsence { return nil }
+            throw LibvirtFault.last("look at \(name)")
+        }
+        defer { virDomainFree(domain) }
+        return status(of: domain)
     }
 
     private func running(on connection: LibvirtConnection) throws(Fault) -> [MachineStatus] {

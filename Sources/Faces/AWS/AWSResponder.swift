@@ -129,7 +129,8 @@ struct AWSResponder: HTTPResponder {
         return known.session(
             Circumstances(
                 now: exchange.now, sourceAddress: exchange.sourceAddress.isEmpty ? nil : exchange.sourceAddress,
-                secureTransport: configuration.listener.security != nil, userAgent: exchange.userAgent, region: configuration.region))
+                secureTransport: configuration.listener.security != nil, userAgent: exchange.userAgent, region: configuration.region
+            ))
     }
 
     private var tooFast: Fault { Fault(.rateExceeded, "Request limit exceeded.") }

@@ -61,6 +61,9 @@ extension Reading {
         try all(Host.table, where: "zone = $1 ORDER BY id", [zone.value])
     }
 
+    /// The hosts of all zones that take machines, in order of id.
+    public func hostsThatAreUp() throws(Fault) -> [Host] { try all(Host.table, where: "state = 'up' ORDER BY id") }
+
     public func pool(named name: String) throws(Fault) -> Pool? {
         try all(Pool.table, where: "name = $1", [.text(name)]).first
     }

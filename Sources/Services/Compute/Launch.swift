@@ -59,7 +59,10 @@ private struct LaunchPlan {
     var subnet: Subnet
     var groups: [ID<Group>]
     var rootSize: ByteCount
+    /// The hosts that were up before the transaction began, less what it has claimed of them since.
     var hosts: [Host]
+    /// Whether they are all hosts, read in this transaction.
+    var isFresh = false
 
     /// All that a machine's pool needs a copy of.
     var images: [Image] { [image, kernel, ramdisk].compactMap(\.self) }
@@ -94,10 +97,13 @@ extension ComputeService {
         }
         let seals = sealed
         let reservation: ID<Reservation> = chance.id()
+        // Read apart from the transaction: whoever reads all hosts in it conflicts with everybody who
+        // claims of one. The claim's guard repeats what matters.
+        let hosts = try await engine.readNow { tx throws(Fault) in try tx.hostsThatAreUp() }
         return try await engine.write(contending: call.contending) { tx throws(Fault) in
             var dice = call.dice
             if let before = try repeated(tx, request, call) { return try views(tx, of: before, by: call) }
-            let plans = try plans(tx, request, call, &dice)
+            let plans = try plans(tx, request, hosts, call, &dice)
             try call.endIfDryRun()
             var made: [Instance] = []
             for (place, plan) in plans.enumerated() {
@@ -161,7 +167,7 @@ extension ComputeService {
 
     /// The ways in which a launch can be made, the best first: one for each subnet that it may go to.
     private func plans(
-        _ tx: Writing, _ request: LaunchRequest, _ call: Call, _ dice: inout Dice
+        _ tx: Writing, _ request: LaunchRequest, _ hosts: [Host], _ call: Call, _ dice: inout Dice
     ) throws(Fault) -> [LaunchPlan] {
         try call.permit(Action<Instance>.run, context: call.requestTags(request.instanceTags))
         let account = try call.account()
@@ -190,7 +196,7 @@ extension ComputeService {
         let plans = try subnets(tx, request, account, call).map { subnet throws(Fault) in
             LaunchPlan(
                 account: account, image: image, kernel: kernel, ramdisk: ramdisk, subnet: subnet,
-                groups: try groups(tx, request, subnet, call), rootSize: rootSize, hosts: try tx.hosts(in: subnet.zone))
+                groups: try groups(tx, request, subnet, call), rootSize: rootSize, hosts: hosts.filter { $0.zone == subnet.zone })
         }
         guard plans.count > 1 else { return plans }
         let need = Need(processors: request.type.processors, memory: request.type.memory)
@@ -293,9 +299,20 @@ extension ComputeService {
         return instance
     }
 
-    /// Claims a host and the bytes of its pool, trying hosts in the order of placement. The plan's
-    /// hosts are kept as the claims leave them.
+    /// Claims a host and the bytes of its pool.
     private func place(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
+    {
+        do throws(Fault) { return try claim(tx, request, &plan, &dice) } catch {
+            guard error.code == .noCapacity, !plan.isFresh else { throw error }
+        }
+        // Room may have come since; and a refusal tells of every host.
+        plan.hosts = try tx.hosts(in: plan.subnet.zone)
+        plan.isFresh = true
+        return try claim(tx, request, &plan, &dice)
+    }
+
+    /// Claims of the plan's hosts in the order of placement. They are kept as the claims leave them.
+    private func claim(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
     {
         let need = Need(processors: request.type.processors, memory: request.type.memory)
         let placement = Placement.choose(need, among: plan.hosts, dice: &dice)

@@ -128,6 +128,7 @@ struct ControlProcess: Sendable {
             if let security { group.addTask { try await follow(security) } }
             group.addTask { try await lookForHosts(cluster) }
             group.addTask { try await forget(compute) }
+            group.addTask { try await HeapTrim.run() }
             defer { group.cancelAll() }
             // Each of them serves for ever: whichever ends first ends the process.
             try await group.next()
