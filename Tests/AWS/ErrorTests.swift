@@ -33,6 +33,8 @@ import Testing
             Fault(.inUse, "has a dependent object").about(AnyID(kind: .group, bits: 1)), "DependencyViolation",
             "resource sg-00000000000000001 has a dependent object", 400
         ),
+        (Fault(.inUse, "held", kind: .address), "InvalidIPAddress.InUse", "held", 400),
+        (Fault(.inUse, "held", kind: .volume), "VolumeInUse", "held", 400),
         (Fault(.noCapacity, "full", kind: .instance), "InsufficientInstanceCapacity", "full", 500),
         (Fault(.noAddress, "none", kind: .subnet), "InsufficientFreeAddressesInSubnet", "none", 400),
         (Fault(.limitExceeded, "x", kind: .instance), "InstanceLimitExceeded", "x", 400),
