@@ -57,6 +57,19 @@ import Testing
         #expect(owner.sections.isEmpty)
     }
 
+    /// Where a name ends is part of what the digest proves: the same bytes, parted otherwise, are other entries.
+    @Test(arguments: [("machines", "ab", "1"), ("machine", "sa", "b1"), ("machinesa", "b", "1"), ("machines", "a", "b1")])
+    func aDigestProvesWhereNamesEnd(section: String, key: String, payload: String) throws {
+        var owner = Document()
+        var sender = DocumentSender(epoch: 1, counter: 0)
+        var update = try next(&sender, entries([("machinesa", "", "b1")]))
+        update.changes[0].section = section
+        update.changes[0].key = key
+        update.changes[0].payload = .init(payload.utf8)
+        #expect(throws: Fault.self) { try owner.apply(update) }
+        #expect(owner.sections.isEmpty)
+    }
+
     /// A whole that is refused has first removed, changed and added.
     @Test func aWrongWholeIsRefusedAndChangesNothing() throws {
         var owner = Document()
