@@ -4,6 +4,7 @@ import CloudTesting
 import Compute
 import Database
 import Fabric
+import GRPCCore
 import Logging
 import Model
 import Networks
@@ -239,6 +240,39 @@ import Testing
                 try await cloud.engine.write { tx throws(Fault) in try tx.set(.lost, of: cloud.hosts[0].id) }
                 _ = try await controller.markLostHosts(since: [:])
                 #expect(try await cloud.compute.launch(cloud.request(), by: cloud.call(cloud.first)).count == 1)
+            }
+        }
+    }
+
+    /// A fenced host gets no session, and no machine of its own is told to it, until the operator accepts it.
+    @Test func fencedUntilAccepted() async throws {
+        try await TestCloud.with(.sqlite, { $0.hosts = 1 }) { cloud in
+            let controller = try await controller(cloud)
+            let name = cloud.hosts[0].name
+            try await cloud.engine.write { tx throws(Fault) in try tx.set(.lost, of: cloud.hosts[0].id) }
+            _ = try await cloud.compute.fence(host: name, request: "")
+            let fenced = TestHost(name)
+            await #expect(throws: RPCError.self) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        try await fenced.run(
+                            controller, zone: cloud.zone.name, processors: 64, memory: .gibibytes(128), pool: .gibibytes(4096))
+                    }
+                    // A session that is granted all the same is ended, so that the test fails and does not hang.
+                    group.addTask {
+                        try? await until { fenced.welcome != nil }
+                        fenced.hangUp()
+                    }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                    try await group.next()
+                }
+            }
+            #expect(fenced.welcome == nil)
+            #expect(try await cloud.compute.accept(host: name, request: "") == 0)
+            try await inSession(cloud, controller, [TestHost(name)]) {
+                let made = try await cloud.compute.launch(cloud.request(), by: cloud.call(cloud.first))
+                #expect(made.count == 1)
             }
         }
     }
