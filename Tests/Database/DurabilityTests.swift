@@ -62,6 +62,16 @@ private final class Acknowledged: Sendable {
         await engine.close()
     }
 
+    /// A commit that was acknowledged is on the disk. No process's death shows it, only the machine's.
+    @Test func eachCommitIsSynced() async throws {
+        let store = try TestStore(.sqlite)
+        defer { store.remove() }
+        let engine = try await store.open()
+        let level = try await engine.write { tx throws(Fault) in try tx.value("PRAGMA synchronous", as: Int.self) }
+        #expect(level == 2, "FULL")
+        await engine.close()
+    }
+
     /// The server ends amid writes and recovers; the same engine goes on with it.
     @Test func aKilledServerLosesNothingAcknowledged() async throws {
         let cluster = try TestCluster()
