@@ -1,6 +1,7 @@
 //  Real packets on one host: what must pass does, what must not does not.
 
 import Model
+import Platform
 import Testing
 
 @testable import Dataplane
@@ -212,6 +213,31 @@ struct OneHost {
                     world.a, mac: "\(world.plan.ports[0].mac)", source: "10.0.0.5", to: nil, "10.200.0.1", 4789,
                     payload: "0800000000004d00" + inner, "", "VXLAN to its own host"),
                 .udp(world.a, world.host, "192.0.2.11", 4790, "", "UDP to the host"),
+            ])
+        }
+    }
+
+    /// A container's network and the like, and an underlay that is reached as the internet is.
+    @Test func noOtherNetworkOfTheHostAndNoUnderlayByTheUplink() async throws {
+        try await OneHost.with { world in
+            let other = "\(world.lab.mark)o"
+            try await Command.run("ip", ["netns", "add", other])
+            try await Command.run(
+                "ip", ["link", "add", "name", "oth", "netns", world.host, "type", "veth", "peer", "name", "oth", "netns", other])
+            try await world.lab.batch(world.host, ["address add 172.30.0.1/24 dev oth", "link set dev oth up"])
+            try await world.lab.batch(other, ["address add 172.30.0.2/24 dev oth", "link set dev oth up"])
+            try await world.lab.batch(world.lab.outside, ["address add 10.201.0.1/32 dev lo", "link set dev lo up"])
+            var plan = world.hostPlan
+            plan.underlayPrefixes.append(prefix("10.201.0.0/24"))
+            try await world.driver.prepareHost(plan)
+            let outside = world.lab.outside
+            let mac = "\(world.plan.ports[0].mac)"
+            try await Probe.check([
+                .udp(world.host, other, "172.30.0.2", 4800, "172.30.0.1", "the host itself"),
+                .udp(world.host, outside, "10.201.0.1", 4801, "192.0.2.11", "the host itself"),
+                .frame(world.a, mac: mac, source: "10.0.0.5", to: outside, "192.0.2.1", 4802, "192.0.2.11", "the outside"),
+                .frame(world.a, mac: mac, source: "10.0.0.5", to: other, "172.30.0.2", 4803, "", "another network of the host"),
+                .frame(world.a, mac: mac, source: "10.0.0.5", to: outside, "10.201.0.1", 4804, "", "the underlay"),
             ])
         }
     }
