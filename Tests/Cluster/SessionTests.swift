@@ -221,6 +221,12 @@ import Testing
             #expect(try await cloud.instance(made.instance.id)?.phase == .running)
             try await new.reports.write([word], from: session)
             #expect(try await cloud.instance(made.instance.id)?.phase == .stopping)
+            // The host is in session with the other one, for all that this one knows.
+            let since = try await old.markLostHosts(since: [:])
+            cloud.clock.advance(by: .seconds(11))
+            await #expect(throws: Fault.self) { _ = try await old.markLostHosts(since: since) }
+            let left = try await cloud.engine.read { tx throws(Fault) in try tx.find(Host.table, host.id) }
+            #expect(left?.state == .up)
         }
     }
 
