@@ -37,6 +37,7 @@ let products: [String: (package: String, url: String, version: Version)] = [
     "NIOHTTP1": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
     "NIOPosix": ("swift-nio", "https://github.com/apple/swift-nio", "2.101.2"),
     "NIOSSL": ("swift-nio-ssl", "https://github.com/apple/swift-nio-ssl", "2.37.6"),
+    "ServiceLifecycle": ("swift-service-lifecycle", "https://github.com/swift-server/swift-service-lifecycle", "2.13.0"),
     "Subprocess": ("swift-subprocess", "https://github.com/swiftlang/swift-subprocess", "1.0.2"),
     "SwiftASN1": ("swift-asn1", "https://github.com/apple/swift-asn1", "1.7.4"),
     "SwiftProtobuf": ("swift-protobuf", "https://github.com/apple/swift-protobuf", "1.39.0"),
@@ -64,7 +65,7 @@ let house: [Part] = [
         name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "Meters", "CSQLite", "CPostgreSQL"],
         tested: true,
         testUses: ["DatabaseTesting"]),
-    Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Database", "CPostgreSQL"]),
+    Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Platform", "Database", "CPostgreSQL"]),
     Part(
         name: "Store", folder: "Foundation/Store", uses: ["Model", "Authority", "Database"], tested: true,
         testUses: ["DatabaseTesting"]),
@@ -121,6 +122,9 @@ let house: [Part] = [
 
     // Faces.
     Part(
+        name: "Listening", folder: "Faces/Listening", uses: ["Certificates"],
+        products: ["Hummingbird", "Logging", "NIOCore", "NIOSSL", "ServiceLifecycle"], tested: true),
+    Part(
         name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true,
         testUses: ["EC2Model", "STSModel", "modelgen", "Platform"]),
     Part(name: "EC2Model", folder: "Faces/AWSModels/EC2", uses: ["AWSProtocol"]),
@@ -128,10 +132,10 @@ let house: [Part] = [
     Part(
         name: "AWS", folder: "Faces/AWS",
         uses: [
-            "AWSProtocol", "EC2Model", "STSModel", "Certificates", "Meters", "Identity", "Images", "Volumes", "Networks", "Compute",
+            "AWSProtocol", "EC2Model", "STSModel", "Listening", "Meters", "Identity", "Images", "Volumes", "Networks", "Compute",
             "Platform",
         ],
-        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore", "NIOSSL"], tested: true,
+        products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true,
         testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
@@ -143,8 +147,8 @@ let house: [Part] = [
             "CLinux", "Model", "Meters", "Platform", "Authority", "Database", "Store", "Operations", "Fabric", "Hypervisor",
             "Disks",
             "Dataplane", "Edge",
-            "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute", "AWS",
-            "Benchmarks",
+            "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute",
+            "Listening", "AWS", "Benchmarks",
         ], products: ["ArgumentParser", "Hummingbird", "Logging", "NIOCore", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true,
         testUses: ["DatabaseTesting"]
     ),

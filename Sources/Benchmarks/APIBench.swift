@@ -23,6 +23,8 @@ public struct APIBench: Sendable {
         public var connections = 4
         /// Leaves the cloud running afterwards, for a look.
         public var keeps = false
+        /// Measures the cloud that an earlier run left, instead of making one.
+        public var usesKept = false
         public init() {}
     }
 
@@ -41,6 +43,7 @@ public struct APIBench: Sendable {
     static let accountMax = 2000
     static let launchAim = Aim(5, "ms")
     static let pageAim = Aim(50, "ms")
+    static let rest = Duration.seconds(25)
     static let memoryAim = Aim(150, "MiB")
 
     public func run() async throws(Fault) {
@@ -72,6 +75,9 @@ public struct APIBench: Sendable {
         let idle = try await meter.idle()
         say("idle: \(decimal(idle * 1000, 1)) ms of CPU a second with \(settings.hosts) hosts in session")
         try await calls(meter, accounts, idle)
+        say("8 MiB of SHA-256 in \(decimal(Measured.yardstickMilliseconds(), 1)) ms of CPU")
+        // The processes give back what they have freed once they have been idle for some seconds.
+        do { try await Task.sleep(for: APIBench.rest) } catch { throw Fault(.cancelled, "The benchmark was cancelled.") }
         memory()
     }
 
@@ -79,17 +85,23 @@ public struct APIBench: Sendable {
         let processes = cloud.processes
         let parts = processes.memoryByRole.map { "\($0.role) \(decimal($0.mebibytes, 1))" }.joined(separator: ", ")
         let total = processes.proportionalMebibytes
-        say("memory (PSS) of all processes: \(decimal(total, 1)) MiB (\(parts)); \(APIBench.memoryAim.verdict(total))")
+        say(
+            "memory (PSS) of all processes after a rest of \(APIBench.rest): \(decimal(total, 1)) MiB (\(parts)); \(APIBench.memoryAim.verdict(total))"
+        )
     }
 
     /// Starts and fills the cloud.
     ///
     /// - Returns: Its accounts, the one that most is asked of first.
     private func start(_ cluster: TestCluster?) async throws(Fault) -> [BenchCredentials] {
+        if settings.usesKept { return try await kept() }
         let choices =
             ["--simulate", String(settings.hosts), "--public-range", "10.64.0.0/10", "--overcommit", "64"]
             + (cluster.map { ["--store", $0.conninfo()] } ?? [])
         say("starts a cloud of \(settings.hosts) simulated hosts on \(settings.store.rawValue)")
+        let minutes = settings.instances > APIBench.launchedMax ? settings.instances / 100_000 + 1 : settings.instances / 10_000 + 1
+        let gigabytes = Double(settings.instances) / 500_000
+        say("filling it takes about \(minutes) minutes and \(decimal(gigabytes, 1)) GB in \(cloud.root)")
         try await cloud.up(choices)
         let isSeeded = settings.instances > APIBench.launchedMax
         let count = isSeeded ? 10 : max(1, min(10, settings.instances / 1000))
@@ -109,10 +121,41 @@ public struct APIBench: Sendable {
                 say: say
             ).run()
             try await cloud.up()
+            try await settleIn(accounts)
         } else {
             try await fill(accounts)
         }
-        say("\(settings.instances) instances stand after \(decimal(seconds(ContinuousClock.now - began), 1)) s")
+        say("\(settings.instances) instances stand after \(decimal(seconds(ContinuousClock.now - began), 1)) s\(storeSize)")
+        return accounts
+    }
+
+    /// How large SQLite's file has become.
+    private var storeSize: String {
+        var status = stat()
+        let path = Installation(root: cloud.root, mark: cloud.mark).store + "/karri.db"
+        guard settings.store == .sqlite, stat(path, &status) == 0 else { return "" }
+        return "; the store has \(decimal(Double(status.st_size) / 1_000_000, 1)) MB"
+    }
+
+    /// Launches enough machines of each account that every host in session has some: a host's first
+    /// machine of a network has it told of the whole network, which is not what a launch costs.
+    private func settleIn(_ accounts: [BenchCredentials]) async throws(Fault) {
+        for (place, account) in accounts.enumerated() {
+            let ids = try await launch(min(250, settings.hosts * 5 / 2), cloud.client(), account, name: "settled-\(place)")
+            try await waitUntilRunning(ids, account)
+        }
+        try await cloud.processes.settle(idle: 0.05)
+    }
+
+    /// The accounts of a cloud that is there, which is brought up.
+    private func kept() async throws(Fault) -> [BenchCredentials] {
+        try await cloud.up()
+        var accounts: [BenchCredentials] = []
+        for number in 1...10 {
+            do throws(Fault) { accounts.append(try cloud.credentials(of: "bench-\(number)")) } catch { break }
+        }
+        guard !accounts.isEmpty else { throw Fault(.notFound, "\(cloud.root) holds no cloud of an earlier run with --keep") }
+        try await settleIn(accounts)
         return accounts
     }
 

@@ -83,7 +83,7 @@ actor BareGuest {
         defer { for word in words { free(word) } }
         var process: pid_t = 0
         let failure = posix_spawnp(&process, "qemu-system-x86_64", nil, nil, words, environ)
-        guard failure == 0 else { throw Fault(.driver, "QEMU could not be run: \(String(cString: strerror(failure)))") }
+        guard failure == 0 else { throw Fault(.driver, "QEMU could not be run: \(systemError(failure))") }
         return process
     }
 

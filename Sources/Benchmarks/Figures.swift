@@ -1,6 +1,7 @@
 //  What a benchmark prints: figures beside the aims that they are held to, and the machine that they
 //  were measured on.
 
+import Crypto
 import FoundationEssentials
 import Model
 
@@ -75,7 +76,28 @@ public enum Measured {
             text("/proc/cpuinfo").split(separator: "\n").first { $0.hasPrefix("model name") }?.split(separator: ":").last
             .map { String($0).trimmed } ?? "?"
         return
-            "machine: \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) CPUs (\(model)), kernel \(release), accelerator \(accelerator), \(build) build, load \(load)"
+            "machine: \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) CPUs (\(model)), kernel \(release), accelerator \(accelerator), \(build) build, load \(load), 8 MiB of SHA-256 in \(decimal(yardstickMilliseconds(), 1)) ms of CPU"
+    }
+
+    /// What a fixed piece of work takes of CPU time just now, in milliseconds: processors that others
+    /// keep busy take more for the same, and figures of two hours compare by this.
+    public static func yardstickMilliseconds() -> Double {
+        let chunk = [UInt8](repeating: 0x5a, count: 1 << 20)
+        var took: [Double] = []
+        for _ in 0..<5 {
+            let before = threadSeconds()
+            var hash = SHA256()
+            for _ in 0..<8 { hash.update(data: chunk) }
+            _ = hash.finalize()
+            took.append((threadSeconds() - before) * 1000)
+        }
+        return Samples(took).median
+    }
+
+    private static func threadSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     static func text(_ path: String) -> String {

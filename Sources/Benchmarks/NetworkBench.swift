@@ -28,8 +28,11 @@ public struct NetworkBench: Sendable {
         try await Command.run("ip", ["netns", "add", host])
         var fault: Fault?
         do throws(Fault) {
-            try await Command.run("ip", ["-n", host, "link", "add", "up", "type", "dummy"])
-            try await Command.run("ip", ["-n", host, "link", "set", "up", "up"])
+            // A pair, of which the other end stands for the network outside.
+            try await Command.run("ip", ["-n", host, "link", "add", "name", "up", "type", "veth", "peer", "name", "outside"])
+            for link in ["lo", "outside", "up"] { try await Command.run("ip", ["-n", host, "link", "set", "dev", link, "up"]) }
+            try await Command.run("ip", ["-n", host, "address", "add", "192.0.2.11/24", "dev", "up"])
+            try await Command.run("ip", ["-n", host, "route", "add", "default", "via", "192.0.2.1"])
             let driver = try LinuxDataplane(
                 installation: Installation(mark: mark), log: Logger(label: "karri.bench"), hostNamespace: host)
             do throws(Fault) { try await measure(driver) } catch { fault = error }
@@ -50,8 +53,6 @@ public struct NetworkBench: Sendable {
             present = size
             try await one(driver, besides: size)
         }
-        let again = try await timed { () async throws(Fault) in try await driver.prepareHost(hostPlan) }
-        say("the host's own part looked at again with \(present) ports: \(milliseconds([again]))")
     }
 
     private func fill(_ driver: LinuxDataplane, from first: Int, to end: Int) async throws(Fault) {

@@ -57,6 +57,8 @@ public struct Processes: Sendable, Hashable {
     private static func role(of id: Int32) -> String {
         let words = Measured.text("/proc/\(id)/cmdline").split(separator: "\0").map(String.init)
         let program = words.first?.split(separator: "/").last.map(String.init) ?? "?"
+        // PostgreSQL's processes tell on their command line what they do just now.
+        if program.hasPrefix("postgres") { return "postgres" }
         return program == "karri" && words.count > 1 ? words[1] : program
     }
 

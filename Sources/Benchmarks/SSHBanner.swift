@@ -9,10 +9,11 @@ import Model
 
 /// The wait for a guest's ssh.
 enum SSHBanner {
-    /// How often a new connection is tried.
-    static let paceMilliseconds: Int32 = 20
-    /// How many connections are tried side by side: the last second's.
-    static let triedMax = 50
+    /// How often a new connection is tried: a small guest that is asked more often has no time to answer.
+    static let paceMilliseconds: Int32 = 50
+    /// How many connections are tried side by side: those of the last ten seconds. A guest of a busy
+    /// host takes a second or more from the connection to the banner.
+    static let triedMax = 200
 
     /// Blocks until the address answers.
     ///
@@ -21,8 +22,12 @@ enum SSHBanner {
         var tried: [Int32] = []
         defer { for descriptor in tried { close(descriptor) } }
         let end = ContinuousClock.now + patience
+        var next = ContinuousClock.now
         while ContinuousClock.now < end {
-            if let descriptor = dial(address, port) { tried.append(descriptor) }
+            if ContinuousClock.now >= next {
+                if let descriptor = dial(address, port) { tried.append(descriptor) }
+                next = .now + .milliseconds(Int64(paceMilliseconds))
+            }
             if tried.count > triedMax { close(tried.removeFirst()) }
             var watched = tried.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
             guard !watched.isEmpty else {

@@ -19,6 +19,10 @@ import Testing
         try await TestCloud.with { cloud in try await Self.tell(name, cloud) }
     }
 
+    @Test func replays() async throws {
+        try await TestCloud.with(configure: { $0.repetitionGrace = .zero }) { cloud in try await Self.tell("replays", cloud) }
+    }
+
     @Test func throttle() async throws {
         let slow: (inout AWSFaceConfiguration) -> Void = { configuration in
             configuration.callsPerSecond = 0.001

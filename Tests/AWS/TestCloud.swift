@@ -40,7 +40,7 @@ struct TestCloud: Sendable {
         configure: (inout AWSFaceConfiguration) -> Void = { _ in }, _ body: @escaping @Sendable (TestCloud) async throws -> Void
     ) async throws {
         var configuration = AWSFaceConfiguration(region: region)
-        configuration.port = 0
+        configuration.listener.port = 0
         configure(&configuration)
         let settled = configuration
         try await TestStore.with(.sqlite, Migration.all) { engine in

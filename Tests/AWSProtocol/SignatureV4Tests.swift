@@ -434,4 +434,12 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         for other in all { _ = window.admits(other, now: first.claim.signed) }
         #expect(window.count == 3)
     }
+
+    @Test func aClientMayRepeatItselfForAMoment() throws {
+        var window = SignatureV4.ReplayWindow(grace: .seconds(5))
+        let request = try verified(try #require(published.first))
+        let signed = request.claim.signed
+        let admitted = [0, 5, 6, 900].map { window.admits(request, now: signed + .seconds($0)) }
+        #expect(admitted == [true, true, false, false])
+    }
 }

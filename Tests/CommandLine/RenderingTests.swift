@@ -108,6 +108,6 @@ struct RenderingTests {
             7f0000005000-7f0000006000 r-xp 00000000 fe:00 4 /home/u/lib/libx.so.3
             """
         #expect(
-            InstalledProgram.foreignLibraries(maps) == ["/opt/swift/usr/lib/swift/linux/libswiftCore.so", "/home/u/lib/libx.so.3"])
+            InstalledProgram.foreignLibraries(maps) == ["/home/u/lib/libx.so.3", "/opt/swift/usr/lib/swift/linux/libswiftCore.so"])
     }
 }

@@ -83,6 +83,17 @@ struct UpPlanTests {
         #expect(settled.names == ["cloud.example.org", "192.168.1.20", "localhost", "127.0.0.1"])
     }
 
+    @Test func theMetersHaveAPortOfTheirOwn() throws {
+        let settled = try UpPlanTests.settle([])
+        #expect(settled.metersPort == settled.port + 1)
+        // It makes way for the API where nobody chose it, and not where somebody did.
+        #expect(try UpPlanTests.settle(["--port", "8774"], before: settled).metersPort == 8775)
+        let chosen = try UpPlanTests.settle(["--meters-port", "9000"])
+        #expect(try UpPlanTests.settle([], before: chosen).metersPort == 9000)
+        #expect(throws: Fault.self) { try UpPlanTests.settle(["--port", "9000", "--meters-port", "9000"]) }
+        #expect(throws: Fault.self) { try UpPlanTests.settle(["--meters-port", "0"]) }
+    }
+
     @Test func machinesKeepTheAddressesOfAnEarlierRange() throws {
         let before = try UpPlanTests.settle([])
         let after = try UpPlanTests.settle(["--public-range", "10.7.0.0/24"], before: before)

@@ -13,7 +13,7 @@ import Testing
     /// What only machines and operations have rows in.
     static let emptied = [
         "volume", "attachment", "port", "port_address", "port_group", "address", "user_data", "operation_resource",
-        "operation_wait",
+        "operation_wait", "fence", "remnant",
     ]
 
     @Test(arguments: EngineName.allCases, Story.all)

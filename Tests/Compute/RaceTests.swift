@@ -126,6 +126,40 @@ import Testing
         }
     }
 
+    /// Launches side by side fill the cloud to the last place: none is refused while there is room,
+    /// and none gets what another has.
+    @Test(arguments: EngineName.allCases)
+    func launchesFillTheCloud(engine: EngineName) async throws {
+        try await TestCloud.with(
+            engine,
+            {
+                $0.hosts = 2
+                $0.processors = 8
+            }
+        ) { cloud in
+            let each = Int(cloud.request().type.processors)
+            let room = 2 * 8 / each
+            let outcomes = await withTaskGroup(of: Fault.Code?.self) { group in
+                for number in 0..<(room + 2) {
+                    group.addTask {
+                        let tenant = number.isMultiple(of: 2) ? cloud.first : cloud.second
+                        do throws(Fault) { _ = try await cloud.compute.launch(cloud.request(), by: cloud.call(tenant)) } catch {
+                            return error.code
+                        }
+                        return nil
+                    }
+                }
+                var outcomes: [Fault.Code?] = []
+                for await outcome in group { outcomes.append(outcome) }
+                return outcomes
+            }
+            #expect(outcomes.count { $0 == nil } == room)
+            #expect(outcomes.compactMap(\.self) == Array(repeating: .noCapacity, count: 2))
+            let complaints = try await cloud.complaints()
+            #expect(complaints == [])
+        }
+    }
+
     /// A worker that is killed at random steps, again and again, while launches and removals go on.
     @Test(arguments: EngineName.allCases)
     func workersThatDie(engine: EngineName) async throws {

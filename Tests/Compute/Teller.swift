@@ -114,6 +114,67 @@ final class Teller: Sendable {
         try await cloud.engine.read { tx throws(Fault) in try tx.find(Image.table, id) }
     }
 
+    func deregister(_ id: ID<Image>) async throws {
+        try await cloud.images.deregister(id, by: call)
+        try await settle()
+        #expect(try await image(id) == nil, "\(note)")
+        #expect(try await copies(of: id) == 0, "\(note)")
+    }
+
+    func copies(of id: ID<Image>) async throws -> Int {
+        try await cloud.engine.read { tx throws(Fault) in try tx.copies(of: id).count }
+    }
+
+    // MARK: Lost hosts
+
+    func host(of id: ID<Instance>) async throws -> ID<Host> {
+        let holding = try await cloud.engine.read { tx throws(Fault) in try tx.holding(.machine, id.stored) }
+        return try #require(holding?.host, "\(note)")
+    }
+
+    func machines(_ ids: [ID<Instance>], on host: ID<Host>) async throws -> [ID<Instance>] {
+        var there: [ID<Instance>] = []
+        for id in ids where try await self.host(of: id) == host { there.append(id) }
+        return there
+    }
+
+    func mark(_ host: ID<Host>, _ state: Host.State) async throws {
+        try await cloud.engine.write { tx throws(Fault) in try tx.set(state, of: host) }
+    }
+
+    /// The host does and says nothing from now on.
+    func lose(_ host: ID<Host>, marked: Bool = true) async throws {
+        cloud.owner.script { $0.silent.insert(host) }
+        if marked { try await mark(host, .lost) }
+    }
+
+    func fence(_ host: ID<Host>) async throws -> ComputeService.FenceOutcome {
+        let outcome = try await cloud.compute.fence(host: try await name(host), request: "fence")
+        let again = try await cloud.compute.fence(host: try await name(host), request: "fence")
+        #expect(again == ComputeService.FenceOutcome(), "\(note)")
+        try await settle()
+        return outcome
+    }
+
+    func bringBack(_ host: ID<Host>) async throws {
+        _ = try await cloud.compute.accept(host: try await name(host), request: "accept")
+        try await mark(host, .up)
+        cloud.owner.script { $0.silent.remove(host) }
+        try await settle()
+    }
+
+    private func name(_ host: ID<Host>) async throws -> String {
+        let row = try await cloud.engine.read { tx throws(Fault) in try tx.find(Host.table, host) }
+        return try #require(row).name
+    }
+
+    func refusesToStart(_ id: ID<Instance>) async throws -> Bool {
+        do throws(Fault) {
+            _ = try await cloud.compute.start([id], by: call)
+            return false
+        } catch { return error.code == .noCapacity }
+    }
+
     /// Has the hosts fail at things of a kind while `body` runs.
     func failing(_ kind: Holding.Thing, _ fault: String, _ body: () async throws -> Void) async throws {
         cloud.owner.script { $0.failure = { $0.kind == kind ? fault : nil } }

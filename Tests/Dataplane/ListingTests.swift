@@ -97,8 +97,8 @@ import Testing
         ("-P FORWARD DROP\n-N DOCKER-USER\n-A DOCKER-USER -i td+ -j ACCEPT", ["docker DOCKER-USER false"], "one way only"),
         ("-P FORWARD DROP\n-A FORWARD -i td+ -j DROP\n-A FORWARD -o td+ -j ACCEPT", ["other FORWARD false"], "not an accept"),
     ])
-    func obstaclesOfIptables(_ listing: String, _ expected: [String], _ note: String) {
-        let found = ForwardingCheck.obstacles(iptables: listing, program: "iptables-nft", names: .test).map { obstacle in
+    func obstaclesOfIptables(_ listing: String, _ expected: [String], _ note: String) throws {
+        let found = try ForwardingCheck.obstacles(iptables: listing, program: "iptables-nft", names: .test).map { obstacle in
             guard case .iptables(_, let chain) = obstacle.way else { return "?" }
             return "\(obstacle.owner.rawValue) \(chain) \(obstacle.isOvercome)"
         }
@@ -106,7 +106,7 @@ import Testing
     }
 
     /// Mutations of valid listings: a fault or a reading, never a trap.
-    @Test func noiseIsNoTrap() {
+    @Test func noiseIsNoTrap() throws {
         let texts = [Self.links, Self.addresses, Self.routes, Self.neighbours, Self.proxies, Self.entries, Self.rules, Self.tables]
         for seed in UInt64(0)..<1500 {
             var dice = Dice(seed: seed)
@@ -120,6 +120,7 @@ import Testing
                 default: bytes = Array(bytes[..<max(1, place)])
                 }
             }
+            let marked = try DataplaneNames.test
             let text = String(decoding: bytes, as: UTF8.self)
             _ = try? KernelListing.links(text)
             _ = try? KernelListing.addresses(text)
@@ -129,9 +130,9 @@ import Testing
             _ = try? KernelListing.rules(text)
             _ = try? TableListing.plan(text, id: domainID(1), table: "t")
             _ = try? TableListing.compare(text, with: Ruleset(family: "inet", name: "t"))
-            _ = try? ForwardingCheck.obstacles(nftables: text, names: .test)
-            _ = try? ForwardingCheck.marked(text, names: .test)
-            _ = ForwardingCheck.obstacles(iptables: text, program: "iptables", names: .test)
+            _ = try? ForwardingCheck.obstacles(nftables: text, names: marked)
+            _ = try? ForwardingCheck.marked(text, names: marked)
+            _ = ForwardingCheck.obstacles(iptables: text, program: "iptables", names: marked)
             _ = BatchFailure.parse(text)
         }
     }

@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test func tenThousandPorts() async throws {
-        let driver = SimulatedDataplane(names: .test)
+        let driver = SimulatedDataplane(names: try .test)
         try await driver.prepareHost(ConvergenceTests.hostPlan())
         var plan = DomainPlan(id: domainID(1), vni: 1)
         plan.ports = (0..<10_000).map { port(UInt64($0 + 1), "m\($0)", "10.\($0 / 60_000).\($0 / 250).\($0 % 250 + 1)") }
@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test func faultsToOrder() async throws {
-        let driver = SimulatedDataplane(names: .test) { call throws(Fault) in
+        let driver = SimulatedDataplane(names: try .test) { call throws(Fault) in
             if call == .apply { throw Fault(.driver, "out of order") }
         }
         try await driver.prepareHost(ConvergenceTests.hostPlan())

@@ -15,7 +15,7 @@ import Testing
     }
 
     func staging(_ pool: String = "pool") throws -> [String] {
-        try HostFolder.names(in: folder.file(pool) + "/staging").filter { $0 != "jail" }
+        try Folder.names(in: folder.file(pool) + "/staging").filter { $0 != "jail" }
     }
 
     @Test func sameContentIsOneMaster() async throws {
@@ -355,7 +355,7 @@ import Testing
             let contents = try await again.list()
             #expect(contents.unknown.isEmpty, "\(step)")
             #expect(contents.disks.filter(\.isLost).isEmpty, "\(step)")
-            #expect(try HostFolder.names(in: folder.file("crash-\(step.rawValue)/staging")) == ["jail"], "\(step)")
+            #expect(try Folder.names(in: folder.file("crash-\(step.rawValue)/staging")) == ["jail"], "\(step)")
             switch step {
             case .imageCopied, .imageConverted, .imageStaged: #expect(contents.images.isEmpty, "\(step)")
             default: #expect(contents.images.map(\.digest) == [image.digest], "\(step)")
@@ -374,7 +374,7 @@ import Testing
                 #expect(try await again.list().disks.first?.specification.size == .mebibytes(32))
             case .removalBegun, .recordRemoved:
                 try await again.remove(disk.id)
-                #expect(try HostFolder.names(in: folder.file("crash-\(step.rawValue)/disks")).isEmpty, "\(step)")
+                #expect(try Folder.names(in: folder.file("crash-\(step.rawValue)/disks")).isEmpty, "\(step)")
             }
         }
     }

@@ -41,46 +41,7 @@ import Testing
     }
 }
 
-@Suite struct CgroupTests {
-    @Test(arguments: [
-        (
-            "version 1 in a container that shares the host's view",
-            "33 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n34 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
-            "4:memory:/job/7\n1:cpu:/\n0::/",
-            [
-                CgroupTree.Hierarchy(version: 1, base: "/sys/fs/cgroup/cpu", controllers: ["cpu"]),
-                .init(version: 1, base: "/sys/fs/cgroup/memory/job/7", controllers: ["memory"]),
-            ]
-        ),
-        (
-            "version 2 under systemd: a unit's group dies with the unit",
-            "30 24 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate",
-            "0::/system.slice/karri.service", [.init(version: 2, base: "/sys/fs/cgroup", controllers: [])]
-        ),
-        (
-            "joined controllers, and systemd's own hierarchy",
-            "40 31 0:3 / /c/cpu,cpuacct rw shared:1 master:2 - cgroup cgroup rw,cpu,cpuacct\n41 31 0:4 / /c/systemd rw - cgroup cgroup rw,xattr,name=systemd",
-            "2:cpu,cpuacct:/user.slice\n1:name=systemd:/user.slice/user-0.slice/session-1.scope",
-            [
-                .init(version: 1, base: "/c/cpu,cpuacct", controllers: ["cpu"]),
-                .init(version: 1, base: "/c/systemd", controllers: ["name=systemd"]),
-            ]
-        ),
-        (
-            "a part of the tree is mounted", "40 31 0:3 /docker/ab /c/pids rw - cgroup cgroup rw,pids", "2:pids:/docker/ab/x",
-            [.init(version: 1, base: "/c/pids/x", controllers: ["pids"])]
-        ),
-        (
-            "out of the mounted part", "40 31 0:3 /docker/ab /c/pids rw - cgroup cgroup rw,pids", "2:pids:/docker/abc",
-            [.init(version: 1, base: "/c/pids", controllers: ["pids"])]
-        ),
-        ("what no limit needs", "40 31 0:3 / /c/f rw - cgroup cgroup rw,freezer", "2:freezer:/", []),
-        ("broken lines", "40 31\n- cgroup2\n1 2 3 4 5 6 -\n", "0\n::\n", []),
-    ])
-    func hierarchies(_ remark: String, _ mounts: String, _ own: String, _ expected: [CgroupTree.Hierarchy]) {
-        #expect(CgroupTree.parse(mounts: mounts, own: own) == expected, "\(remark)")
-    }
-
+@Suite struct LimitTests {
     @Test func limitsAreHeldAndLeaveNothing() async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
@@ -100,13 +61,13 @@ import Testing
                 Int32(String(decoding: $0, as: UTF8.self).dropLast())
             }
         }
-        let unheld = groups.hold(try #require(process), in: "m", to: limits)
+        let unheld = groups.hold(try #require(process), of: "m", to: limits)
         #expect(Set(unheld.keys) == Set(groups.unheldLimits().keys).subtracting(["blockWeight"]), "\(unheld)")
         try Data("go\n".utf8).write(to: URL(filePath: pipe), options: [])
         _ = try await shell
         let said = String(decoding: try Data(contentsOf: URL(filePath: output)), as: UTF8.self)
         #expect(!said.contains("forked") || unheld["threadsMax"] != nil, "\(said)")
-        groups.remove("m")
+        groups.release("m")
         groups.removeAll()
         for hierarchy in groups.hierarchies { #expect(access(hierarchy.base + "/" + groups.mark, F_OK) != 0) }
     }
@@ -233,7 +194,7 @@ import Testing
         let driver = LibvirtHypervisor(
             installation: sandbox.installation, uri: "test:///default", daemon: nil,
             accelerator: AcceleratorFinding(accelerator: .tcg, reason: "no matter"),
-            groups: CgroupTree(hierarchies: [], mark: "none"), chance: .system, log: Logger(label: "test"))
+            groups: ControlGroups(hierarchies: [], mark: "none"), chance: .system, log: Logger(label: "test"))
         #expect(try await driver.list().map(\.state) == [.running])
         let capacity = try await driver.capacity()
         #expect(capacity.cpus > 0 && capacity.memory > .zero && capacity.unheldLimits.count == LimitFile.all.count)

@@ -23,7 +23,7 @@ struct Sandbox {
         chmod(installation.root, 0o755)
     }
 
-    var groups: CgroupTree { CgroupTree.ofThisHost(installation: installation) }
+    var groups: ControlGroups { .ofThisHost(mark: installation.mark) }
 
     func remove() {
         groups.removeAll()
@@ -116,7 +116,14 @@ final class TestHost: Sendable {
         }
     }
 
-    func status(_ name: String) async throws -> MachineStatus? { try await driver.list().first { $0.name == name } }
+    /// As the driver tells it, asked for this one and for all.
+    func status(_ name: String) async throws -> MachineStatus? {
+        let status = try await driver.status(of: name)
+        let listed = try await driver.list().first { $0.name == name }
+        // It may have changed in between.
+        if status?.state == listed?.state { #expect(status == listed) }
+        return listed
+    }
 
     func remove() async {
         for machine in (try? await driver.list()) ?? [] { try? await driver.destroy(machine.name) }

@@ -63,8 +63,32 @@ import Testing
             try await expectSeen(mine.port, by: call, store)
             try await expectSeen(mine.group, by: call, store)
             try await expectSeen(mine.rule, by: call, store)
-            // A public image is everybody's to use.
-            try await expectSeen(theirs.image, by: call, store)
+            // A public image is everybody's to use, and its owner's to change.
+            for action in Image.sharedActions.map({
+                $0 == "ec2:RunInstances" ? Action<Image>("ec2:RunInstances") : Action("ec2:DescribeImages")
+            }) {
+                let image = theirs.image.id
+                let found = try await store.read { tx throws(Fault) in try tx.find(image, for: action, by: call) }
+                #expect(found.row == theirs.image && found.permit.id == image)
+            }
+            let image = theirs.image.id
+            let refused = await #expect(throws: Fault.self) {
+                try await store.read { tx throws(Fault) in
+                    try tx.find(image, for: Action<Image>("ec2:DeregisterImage"), by: call).row
+                }
+            }
+            #expect(refused?.code == .notOwner)
+            try await expectSeen(mine.image, by: call, store)
+            // One that is being removed is nobody's, not even its owner's.
+            try await store.write { tx throws(Fault) in
+                try tx.update(mine.image.id, state: .absent, digest: nil, size: .zero, fault: nil)
+            }
+            let removed = await #expect(throws: Fault.self) {
+                try await store.read { tx throws(Fault) in
+                    try tx.find(mine.image.id, for: Action<Image>("ec2:DescribeImages"), by: call).row
+                }
+            }
+            #expect(removed?.code == .notFound)
             try await expectHiddenLists(theirs, mine.account.id, store)
         }
     }

@@ -42,6 +42,12 @@ import Testing
             }
             found += try await check(AccessKey.table, next.accessKey, key: next.accessKey.key, store)
             found += try await check(Host.table, next.host, key: next.host.id, store)
+            found += try await check(Fence.table, Fence(host: here.host.id, at: next.now), key: here.host.id, store)
+            found += try await check(
+                Remnant.table,
+                Remnant(host: here.host.id, kind: .image, thing: 4711, epoch: 3, purpose: .kernel, digest: "abc"),
+                key: here.host.id,
+                store)
             found += try await check(Image.table, next.image, key: next.image.id, store)
             found += try await check(Volume.table, next.volume, key: next.volume.id, store)
             found += try await check(Router.table, next.router, key: next.router.id, store)

@@ -99,11 +99,14 @@ def isolation():
     for name, parameters, kind in tried:
         fails(nobody[kind], getattr(bob, name), **parameters)
     # Image ids are taken by DescribeImages and RunInstances; public ones are everybody's, so a tag of one is the test.
+    # What is everybody's to use is its owner's to remove.
+    said = fails("AuthFailure", EC2.deregister_image, ImageId=IMAGE, status=403)
+    same(said, f"Not authorized for image:{IMAGE}")
     fails("InvalidAMIID.NotFound", EC2.create_tags, Resources=[IMAGE], Tags=[dict(Key="x", Value="y")])
     same(bob.delete_key_pair(KeyPairId=key)["Return"], True)
     # Every operation that takes an id was tried.
     takes = {operation for operation in BUILT if operation not in LISTS}
-    same(takes - {method_of(name) for name, _, _ in tried}, set())
+    same(takes - {method_of(name) for name, _, _ in tried} - {"DeregisterImage"}, set())
 
     # Lists show only one's own.
     def texts(answer):
@@ -201,6 +204,36 @@ def sts():
     assert identity["UserId"].startswith("AIDA")
     same(client("reader", "sts").get_caller_identity()["Arn"], f"arn:aws:iam::{ALICE}:user/reader")
     fails("UnsupportedOperation", client(service="sts").get_session_token)
+
+
+def replays():
+    """A cloud that takes no changing call's signature twice, not even at once."""
+    version = dict(Version="2016-11-15")
+    stop = signed(dict(Action="StopInstances", **{"InstanceId.1": run()[0]}, **version))
+    made = signed(dict(Action="CreateSecurityGroup", GroupName="once", GroupDescription="once", **version))
+    launch = dict(Action="RunInstances", ImageId=IMAGE, MinCount="1", MaxCount="1", **version)
+    bare, marked = signed(launch), signed(dict(launch, ClientToken="token-of-this"))
+    shown = signed(dict(Action="DescribeVpcs", **version))
+    asked = signed(dict(launch, DryRun="true"))
+    for request in (stop, made, bare):
+        first, second = send(request), send(request)
+        assert second[:2] == (400, "RequestExpired") and "used before" in second[2], (first[:2], second)
+    same(send(bare)[1], "RequestExpired")
+    same(len(found()), 2)
+    # A token makes it the same launch, and what only looks may be looked at again.
+    same([send(marked)[0] for _ in range(3)], [200] * 3)
+    same(len(found()), 3)
+    same([send(shown)[0] for _ in range(3)], [200] * 3)
+    same([send(asked)[1] for _ in range(2)], ["DryRunOperation"] * 2)
+    # Signed anew, in another second, it is another call.
+    time.sleep(1.1)
+    same(raw(launch)[0], 200)
+    # By query as by header, and whoever has the wrong secret learns nothing of what was used.
+    by_query = signed(dict(Action="CreateSecurityGroup", GroupName="twice", GroupDescription="twice", **version), method="GET", query=True)
+    same([send(by_query)[1] for _ in range(2)], [None, "RequestExpired"])
+    FACTS["credentials"]["wrong"] = dict(FACTS["credentials"]["alice"], secret="x" * 40)
+    forged = signed(launch, who="wrong")
+    same([send(forged)[:2] for _ in range(2)], [(401, "AuthFailure")] * 2)
 
 
 def throttle():

@@ -347,3 +347,23 @@ def images():
     same([entry["ImageId"] for entry in EC2.describe_images(**named("name", "st*r"))["Images"]], [IMAGE])
     fails("InvalidAMIID.NotFound", EC2.describe_images, ImageIds=["ami-12345678"], message="The image id '[ami-12345678]' does not exist")
     fails("InvalidAMIID.Malformed", EC2.describe_images, ImageIds=["i-0123456789abcdef0"])
+
+    # Deregistered, nobody sees or launches it; what runs from it runs on.
+    bob = client("bob")
+    instance = run()[0]
+    wait(instance, "running")
+    fails("DryRunOperation", bob.deregister_image, ImageId=IMAGE, DryRun=True)
+    fails("InvalidAMIID.NotFound", bob.deregister_image, ImageId="ami-12345678")
+    fails("InvalidAMIID.Malformed", bob.deregister_image, ImageId="nonsense")
+    fails("MissingParameter", bob.deregister_image)
+    same(bob.deregister_image(ImageId=IMAGE)["Return"], True)
+    for who in (bob, EC2):
+        fails("InvalidAMIID.NotFound", who.describe_images, ImageIds=[IMAGE])
+        same(who.describe_images(**named("name", "starter"))["Images"], [])
+        fails("InvalidAMIID.NotFound", who.run_instances, ImageId=IMAGE, MinCount=1, MaxCount=1)
+        fails("InvalidAMIID.NotFound", who.deregister_image, ImageId=IMAGE)
+    same((one(instance)["State"]["Name"], one(instance)["ImageId"]), ("running", IMAGE))
+    EC2.terminate_instances(InstanceIds=[instance])
+    wait(instance, "terminated")
+    same(bob.deregister_image(ImageId=FACTS["kernel"], DeleteAssociatedSnapshots=True)["Return"], True)
+    same(bob.describe_images()["Images"], [])

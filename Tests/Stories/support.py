@@ -96,6 +96,11 @@ def tags(things):
 
 def raw(parameters, who="alice", service="ec2", path="/", method="POST", headers=None, tamper=None, region=None, query=False):
     """One signed call without a client: status, code, body, headers."""
+    return send(signed(parameters, who, service, path, method, headers, tamper, region, query))
+
+
+def signed(parameters, who="alice", service="ec2", path="/", method="POST", headers=None, tamper=None, region=None, query=False):
+    """A signed call that can be sent more than once."""
     text = urllib.parse.urlencode(parameters)
     pair = FACTS["credentials"][who]
     url = FACTS["endpoint"] + path
@@ -107,8 +112,11 @@ def raw(parameters, who="alice", service="ec2", path="/", method="POST", headers
     signer(Credentials(pair["key"], pair["secret"]), service, region or FACTS["region"]).add_auth(request)
     if tamper:
         tamper(request)
-    sent = urllib.request.Request(request.url, data=request.data.encode() if isinstance(request.data, str) and method == "POST" else None,
+    return urllib.request.Request(request.url, data=request.data.encode() if isinstance(request.data, str) and method == "POST" else None,
                                   headers=dict(request.headers), method=method)
+
+
+def send(sent):
     try:
         with urllib.request.urlopen(sent, timeout=60) as answer:
             return answer.status, None, answer.read().decode(), answer.headers

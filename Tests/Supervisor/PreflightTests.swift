@@ -27,7 +27,7 @@ import Testing
         facts.resolvers = [address("192.168.1.1")]
         facts.listeners = [.init(.tcp, 22)]
         facts.clockIsAdrift = false
-        facts.controlGroups = .two
+        facts.hasControlGroups = true
         facts.hasSystemd = true
         return facts
     }
@@ -85,7 +85,7 @@ import Testing
         Case("no systemd, no control groups", [(.warns, .controlGroups, "not held"), (.tells, .service, "./karri up")]) {
             facts, _ in
             facts.hasSystemd = false
-            facts.controlGroups = .none
+            facts.hasControlGroups = false
         },
         Case("an unprivileged container's users", [(.stops, .users, "do not exist")]) { facts, _ in facts.userIds = [0...65535] },
         Case("guests' users over two ranges", [(.stops, .users, "do not exist")]) { facts, _ in

@@ -59,7 +59,7 @@ final class Scratch: Sendable {
 }
 
 /// Waits until something is so, for a limited time.
-func eventually(_ limit: Duration = .seconds(10), _ condition: () throws -> Bool) async throws {
+func eventually(_ limit: Duration = .seconds(60), _ condition: () throws -> Bool) async throws {
     let end = ContinuousClock.now + limit
     while try !condition() {
         guard ContinuousClock.now < end else { throw Fault(.timedOut, "it did not become so") }

@@ -269,7 +269,12 @@ public actor ClusterController: SessionHandler {
         guard hello.zone == zone.name else {
             throw RPCError(code: .failedPrecondition, message: "this is zone \(zone.name), not \(hello.zone)")
         }
-        let (host, pool) = try await register(hello)
+        guard let (host, pool) = try await register(hello) else {
+            // In words that the node's log shows.
+            throw RPCError(
+                code: .failedPrecondition,
+                message: "host \(hello.host) was fenced: look at what it holds, then karri host accept \(hello.host)")
+        }
         sessions[host]?.cancel()
         let counter = hello.epoch == epoch ? hello.counter : 0
         let session = OwnerSession(
@@ -279,8 +284,8 @@ public actor ClusterController: SessionHandler {
         return session
     }
 
-    /// The host's rows, made at its first session; its capacity is as it says.
-    private func register(_ hello: Hello) async throws(Fault) -> (ID<Host>, ID<Pool>) {
+    /// The host's rows, made at its first session; its capacity is as it says. Nil for a fenced host.
+    private func register(_ hello: Hello) async throws(Fault) -> (ID<Host>, ID<Pool>)? {
         let now = chance.now()
         let seed = chance.bits()
         let zone = zone
@@ -289,6 +294,7 @@ public actor ClusterController: SessionHandler {
             let memory = ByteCount(hello.memory)
             let bytes = ByteCount(hello.poolBytes)
             if let host = try tx.host(named: hello.host) {
+                guard try tx.fence(of: host.id) == nil else { return nil }
                 try tx.resize(host.id, processors: hello.processors, memory: memory, accelerator: hello.accelerator)
                 try tx.resize(host.pool, bytes: bytes)
                 if host.state == .lost { try tx.set(.up, of: host.id) }

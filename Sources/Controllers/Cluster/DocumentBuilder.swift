@@ -24,7 +24,10 @@ struct DocumentBuilder: Sendable {
     ) async throws(Fault) -> (own: [Entry], shared: [SectionChanges]) {
         var marked = marked
         var entries: [Entry] = []
-        if marked.everything { try await markAll(&marked, session, controller.engine) }
+        if marked.everything {
+            try await markAll(&marked, session, controller.engine)
+            entries += try await remnants(session, controller.engine)
+        }
         let before = session.marks.neededDomains()
         let things = marked.holdings
         let guests = marked.guests
@@ -44,6 +47,40 @@ struct DocumentBuilder: Sendable {
             for (instance, facts) in built.1 { entries.append((Section.edge, instance.hex, facts)) }
         }
         return (entries, try await domains(marked, before, session, controller))
+    }
+
+    /// What the host is to remove of what it held when it was fenced.
+    private func remnants(_ session: OwnerSession, _ engine: any Engine) async throws(Fault) -> [Entry] {
+        let rows = try await engine.read { tx throws(Fault) in try tx.remnants(on: session.host) }
+        return try rows.map { row throws(Fault) in
+            let bits = UInt64(bitPattern: row.thing)
+            let key = hexDigits(bits)
+            switch row.kind {
+            case .machine:
+                let entry = MachineEntry.with {
+                    $0.instance = bits
+                    $0.epoch = UInt64(row.epoch)
+                    $0.wanted = .absent
+                }
+                return (Section.machines, key, try bytes(entry))
+            case .disk:
+                let entry = DiskEntry.with {
+                    $0.volume = bits
+                    $0.epoch = UInt64(row.epoch)
+                    $0.absent = true
+                }
+                return (Section.disks, key, try bytes(entry))
+            case .image:
+                let entry = ImageEntry.with {
+                    $0.image = bits
+                    $0.epoch = UInt64(row.epoch)
+                    $0.absent = true
+                    $0.purpose = row.purpose?.rawValue ?? ""
+                    $0.digest = row.digest ?? ""
+                }
+                return (Section.images, key, try bytes(entry))
+            }
+        }
     }
 
     /// Everything that the host and its pool hold, and what was told and is no longer so.
@@ -165,7 +202,9 @@ struct DocumentBuilder: Sendable {
         entry.epoch = UInt64(holding.epoch)
         entry.absent = holding.wanted == .absent
         entry.purpose = image.purpose.rawValue
+        // Its file stays for another image that is the same.
         entry.digest = image.digest ?? ""
+        if holding.wanted == .absent, let pool = holding.pool, try tx.shares(image, in: pool) { entry.digest = "" }
         return Built(section: Section.images, key: id.hex, payload: try bytes(entry))
     }
 

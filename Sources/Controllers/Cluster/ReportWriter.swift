@@ -33,8 +33,15 @@ public struct ReportWriter: Sendable {
 
     private func write(_ tx: Writing, _ report: Report, _ session: OwnerSession, _ now: Instant, _ dice: inout Dice) throws(Fault) {
         guard let bits = UInt64(report.key, radix: 16),
-            let holding = try holding(tx, report.section, Int64(bitPattern: bits), session)
-        else {
+            let kind = kind(of: report.section)
+        else { return }
+        guard let holding = try holding(tx, kind, Int64(bitPattern: bits), session) else {
+            if report.state == Holding.Observed.absent.rawValue {
+                try tx.forget(
+                    Remnant(
+                        host: session.host, kind: kind, thing: Int64(bitPattern: bits), epoch: Int64(clamping: report.entryEpoch),
+                        purpose: nil, digest: nil))
+            }
             return
         }
         // A word about an earlier grant says nothing about this one.
@@ -49,12 +56,21 @@ public struct ReportWriter: Sendable {
         if seen.kind == .machine, seen.observed == .off, seen.wanted == .running { try poweredOff(tx, seen, now, &dice) }
     }
 
-    private func holding(_ tx: Writing, _ section: String, _ thing: Int64, _ session: OwnerSession) throws(Fault) -> Holding? {
+    private func kind(of section: String) -> Holding.Thing? {
         switch section {
-        case Section.machines: try tx.holding(.machine, thing, on: session.host)
-        case Section.disks: try tx.holding(.disk, thing, in: session.pool)
-        case Section.images: try tx.holding(.image, thing, in: session.pool)
+        case Section.machines: .machine
+        case Section.disks: .disk
+        case Section.images: .image
         default: nil
+        }
+    }
+
+    private func holding(
+        _ tx: Writing, _ kind: Holding.Thing, _ thing: Int64, _ session: OwnerSession
+    ) throws(Fault) -> Holding? {
+        switch kind {
+        case .machine: try tx.holding(.machine, thing, on: session.host)
+        case .disk, .image: try tx.holding(kind, thing, in: session.pool)
         }
     }
 

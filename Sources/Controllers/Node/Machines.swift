@@ -62,7 +62,7 @@ extension NodeController {
         let name = NodeController.name(of: key)
         // Each act changes what is decided next; a handful of them ends in a report.
         for _ in 0..<8 {
-            let status = try await hypervisor.list().first { $0.name == name }
+            let status = try await hypervisor.status(of: name)
             let mark = await marks.mark(of: id)
             switch MachineDecision.decide(entry, status?.state, mark, graceIsOver: graces.isOver(key)) {
             case .start:

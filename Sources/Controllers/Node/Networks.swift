@@ -21,6 +21,7 @@ extension NodeController {
     ///
     /// - Returns: When to try again, if a domain is not served yet or no edge is there.
     func lookAtEdge() async throws(Fault) -> Duration? {
+        guard services.serveGuests else { return nil }
         let guests = try await state.guests()
         var domains: [EdgeDomain] = []
         for id in await state.domains {

@@ -49,8 +49,14 @@ public struct NodeConfiguration: Sendable {
 
 /// DHCP, DNS and metadata for the guests of this host.
 public protocol GuestServices: Sendable {
+    /// Whether there is anybody to serve; a document that nobody reads is not made.
+    var serveGuests: Bool { get }
     /// Makes the services as the document says, and answers once they are.
     func apply(_ document: EdgeDocument) async throws(Fault) -> [EdgeProblem]
+}
+
+extension GuestServices {
+    public var serveGuests: Bool { true }
 }
 
 extension EdgeLink: GuestServices {}
@@ -58,5 +64,6 @@ extension EdgeLink: GuestServices {}
 /// Services for guests that do not exist.
 public struct SimulatedGuestServices: GuestServices {
     public init() {}
+    public var serveGuests: Bool { false }
     public func apply(_ document: EdgeDocument) async throws(Fault) -> [EdgeProblem] { [] }
 }

@@ -21,7 +21,7 @@ actor RunMarks {
     func open() throws(Fault) {
         guard let folder else { return }
         try makeFolder(folder)
-        for name in names(in: folder) {
+        for name in Folder.readableNames(in: folder) {
             guard let id = ID<Instance>(hex: name), let bytes = try AtomicFile.read("\(folder)/\(name)", limit: 64) else {
                 continue
             }
@@ -55,7 +55,7 @@ actor GuestSlots {
     func open() throws(Fault) {
         guard let folder else { return }
         try makeFolder(folder)
-        for name in names(in: folder) {
+        for name in Folder.readableNames(in: folder) {
             guard let id = ID<Instance>(hex: name), let bytes = try AtomicFile.read("\(folder)/\(name)", limit: 16),
                 let slot = UInt32(String(decoding: bytes, as: UTF8.self))
             else { continue }
@@ -90,9 +90,4 @@ func makeFolder(_ folder: String) throws(Fault) {
     do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
         throw Fault(.storage, "could not make \(folder)", because: error)
     }
-}
-
-private func names(in folder: String) -> [String] {
-    // A folder that cannot be listed is as good as empty: it was made a moment ago.
-    (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
 }

@@ -1,6 +1,7 @@
 //  The folder in which named network namespaces lie (ip-netns(8)).
 
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc
@@ -8,21 +9,7 @@ import Model
 
 enum NamespaceFolder {
     /// The names there; none if there is no folder yet.
-    static func names() throws(Fault) -> [String] {
-        guard let folder = opendir(HostShell.namespaceFolder) else {
-            if errno == ENOENT { return [] }
-            throw Fault(.driver, "the namespaces could not be listed: \(String(cString: strerror(errno)))")
-        }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
-    }
+    static func names() throws(Fault) -> [String] { try Folder.names(in: HostShell.namespaceFolder) }
 
     /// Whether a name leads to a namespace. A file without one, left by a crash between its making
     /// and its mounting, is removed: `ip netns add` would refuse it.

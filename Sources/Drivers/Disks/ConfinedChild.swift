@@ -4,6 +4,7 @@
 import CLinux
 import Glibc
 import Model
+import Platform
 import Synchronization
 
 /// A wish to stop, seen by blocking work that polls it.
@@ -97,7 +98,7 @@ struct ConfinedChild: Sendable {
                 descriptors: 64, processes: 256)
             return karri_spawn_confined(&confinement, &vector, input, output, error)
         }
-        guard child > 0 else { throw Fault(.driver, "a confined child could not be started: \(HostFile.reason())") }
+        guard child > 0 else { throw Fault(.driver, "a confined child could not be started: \(systemError())") }
         return child
     }
 
@@ -141,7 +142,7 @@ private final class Pipe {
 
     init() throws(Fault) {
         var ends: [Int32] = [-1, -1]
-        guard karri_pipe(&ends) == 0 else { throw Fault(.driver, "no pipe could be made: \(HostFile.reason())") }
+        guard karri_pipe(&ends) == 0 else { throw Fault(.driver, "no pipe could be made: \(systemError())") }
         (reading, writing) = (ends[0], ends[1])
     }
 

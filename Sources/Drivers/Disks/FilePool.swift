@@ -80,7 +80,7 @@ public actor FilePool: DiskDriver {
         try HostFolder.make(layout.staging, mode: 0o700)
         try HostFolder.make(layout.staging + "/jail", mode: 0o700)
         disks = [:]
-        for name in try HostFolder.names(in: layout.records) {
+        for name in try Folder.names(in: layout.records) {
             guard let id = PoolLayout.record(named: name), let bytes = try AtomicFile.read(layout.record(id), limit: 64 << 10)
             else {
                 continue
@@ -93,7 +93,7 @@ public actor FilePool: DiskDriver {
                 throw Fault(.storage, "the pool's record \(name) cannot be read", because: error)
             }
         }
-        for name in try HostFolder.names(in: layout.staging) where name != "jail" { try settle(name) }
+        for name in try Folder.names(in: layout.staging) where name != "jail" { try settle(name) }
     }
 
     /// Finishes or sweeps one name that a crash left in the staging folder.
@@ -133,7 +133,7 @@ public actor FilePool: DiskDriver {
                 DiskReport(
                     specification: disk, actualSize: status?.allocated ?? .zero, user: status?.st_uid ?? 0, isLost: status == nil))
         }
-        for name in try HostFolder.names(in: layout.images) {
+        for name in try Folder.names(in: layout.images) {
             guard let (digest, kind) = PoolLayout.image(named: name), let copy = try image(digest, kind) else {
                 contents.unknown.append("images/\(name)")
                 continue
@@ -141,7 +141,7 @@ public actor FilePool: DiskDriver {
             contents.images.append(copy)
         }
         contents.images.sort { ($0.digest, $0.kind.rawValue) < ($1.digest, $1.kind.rawValue) }
-        for name in try HostFolder.names(in: layout.disks) {
+        for name in try Folder.names(in: layout.disks) {
             if let (id, format) = PoolLayout.disk(named: name), disks[id]?.source.format == format { continue }
             contents.unknown.append("disks/\(name)")
         }
@@ -306,7 +306,7 @@ public actor FilePool: DiskDriver {
         guard let there = disks[disk] else { throw PoolRefusals.noDisk(disk) }
         let path = layout.disk(disk, there.source.format)
         guard lchown(path, user, user) == 0 else {
-            throw Fault(.storage, "could not give \(path) to user \(user): \(HostFile.reason())", kind: .volume)
+            throw Fault(.storage, "could not give \(path) to user \(user): \(systemError())", kind: .volume)
         }
     }
 

@@ -4,6 +4,7 @@
 import FoundationEssentials
 import Glibc
 import Model
+import Platform
 
 /// How a pool reads the headers of files from outside.
 public enum HeaderReading: Sendable, Hashable {
@@ -44,7 +45,7 @@ extension ImageHeader {
                     pread(descriptor, $0.baseAddress, $0.count, off_t(offset) + off_t(filled))
                 }
                 if got < 0, errno == EINTR { continue }
-                guard got >= 0 else { throw Fault(.storage, "the image could not be read: \(HostFile.reason())") }
+                guard got >= 0 else { throw Fault(.storage, "the image could not be read: \(systemError())") }
                 if got == 0 { break }
                 filled += got
             }

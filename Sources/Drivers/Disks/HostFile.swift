@@ -3,6 +3,7 @@
 
 import Glibc
 import Model
+import Platform
 
 /// SEEK_DATA and SEEK_HOLE of lseek(2), which Glibc's module leaves out.
 private let seekData: Int32 = 3
@@ -20,18 +21,16 @@ struct HostFile: ~Copyable {
         self.path = path
         guard descriptor >= 0 else {
             let code: Fault.Code = errno == ENOENT ? .notFound : .storage
-            throw Fault(code, "could not open \(path): \(HostFile.reason())")
+            throw Fault(code, "could not open \(path): \(systemError())")
         }
         guard try status().st_mode & S_IFMT == S_IFREG else { throw Fault(.storage, "\(path) is not a regular file") }
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    static func reason() -> String { String(cString: strerror(errno)) }
-
     func failure(_ verb: String) -> Fault {
         let code: Fault.Code = errno == ENOSPC || errno == EDQUOT ? .noCapacity : .storage
-        return Fault(code, "could not \(verb) \(path): \(HostFile.reason())")
+        return Fault(code, "could not \(verb) \(path): \(systemError())")
     }
 
     func status() throws(Fault) -> stat {
@@ -106,32 +105,15 @@ struct HostFile: ~Copyable {
 enum HostFolder {
     static func make(_ path: String, mode: mode_t) throws(Fault) {
         guard mkdir(path, mode) == 0 || errno == EEXIST, chmod(path, mode) == 0 else {
-            throw Fault(.storage, "could not make \(path): \(HostFile.reason())")
+            throw Fault(.storage, "could not make \(path): \(systemError())")
         }
-    }
-
-    /// The names in a folder, in no order; "." and ".." are left out.
-    static func names(in path: String) throws(Fault) -> [String] {
-        guard let folder = opendir(path) else { throw Fault(.storage, "could not list \(path): \(HostFile.reason())") }
-        defer { closedir(folder) }
-        var names: [String] = []
-        errno = 0
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-            errno = 0
-        }
-        guard errno == 0 else { throw Fault(.storage, "could not list \(path): \(HostFile.reason())") }
-        return names
     }
 
     /// What lies at a name, without following it; nil if nothing does.
     static func status(_ path: String) throws(Fault) -> stat? {
         var status = stat()
         if lstat(path, &status) == 0 { return status }
-        guard errno == ENOENT else { throw Fault(.storage, "could not look at \(path): \(HostFile.reason())") }
+        guard errno == ENOENT else { throw Fault(.storage, "could not look at \(path): \(systemError())") }
         return nil
     }
 
@@ -140,7 +122,7 @@ enum HostFolder {
     static func move(_ from: String, to: String) throws(Fault) -> Bool {
         if rename(from, to) == 0 { return true }
         guard errno == ENOENT, try status(from) == nil else {
-            throw Fault(.storage, "could not move \(from) to \(to): \(HostFile.reason())")
+            throw Fault(.storage, "could not move \(from) to \(to): \(systemError())")
         }
         return false
     }
@@ -148,14 +130,14 @@ enum HostFolder {
     /// Removes a file; one that is not there is removed already.
     static func remove(_ path: String) throws(Fault) {
         guard unlink(path) == 0 || errno == ENOENT else {
-            throw Fault(.storage, "could not remove \(path): \(HostFile.reason())")
+            throw Fault(.storage, "could not remove \(path): \(systemError())")
         }
     }
 
     /// Total and free bytes of the file system that holds `path`.
     static func space(_ path: String) throws(Fault) -> (total: ByteCount, free: ByteCount) {
         var status = statvfs()
-        guard statvfs(path, &status) == 0 else { throw Fault(.storage, "could not measure \(path): \(HostFile.reason())") }
+        guard statvfs(path, &status) == 0 else { throw Fault(.storage, "could not measure \(path): \(systemError())") }
         let unit = Int64(status.f_frsize)
         return (ByteCount(Int64(status.f_blocks) * unit), ByteCount(Int64(status.f_bavail) * unit))
     }

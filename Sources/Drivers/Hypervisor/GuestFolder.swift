@@ -55,7 +55,7 @@ public struct GuestFolder: Sendable, Hashable {
         try Self.makeFolder(path, mode: 0o711)
         try Self.makeFolder(run, mode: 0o700)
         // Whoever owned the folder before may have been another uid; its sockets would be in the way.
-        for name in try Self.names(in: run) { unlink(run + "/" + name) }
+        for name in try Folder.names(in: run) { unlink(run + "/" + name) }
         guard lchown(run, machine.uid, machine.gid) == 0 else { throw Self.failure("give away", run) }
         let log = open(serialLog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard log >= 0 else { throw Self.failure("make", serialLog) }
@@ -89,7 +89,7 @@ public struct GuestFolder: Sendable, Hashable {
     /// Removes the folder and all in it.
     func remove() throws(Fault) {
         for folder in [run, path] {
-            for name in try Self.names(in: folder) where folder + "/" + name != run {
+            for name in try Folder.names(in: folder) where folder + "/" + name != run {
                 guard unlink(folder + "/" + name) == 0 || errno == ENOENT else { throw Self.failure("remove", folder + "/" + name) }
             }
             guard rmdir(folder) == 0 || errno == ENOENT else { throw Self.failure("remove", folder) }
@@ -104,25 +104,8 @@ public struct GuestFolder: Sendable, Hashable {
         }
     }
 
-    /// The names in a folder; none if there is no such folder.
-    static func names(in folder: String) throws(Fault) -> [String] {
-        guard let stream = opendir(folder) else {
-            if errno == ENOENT { return [] }
-            throw failure("list", folder)
-        }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
-
     static func failure(_ verb: String, _ path: String) -> Fault {
-        Fault(.storage, "could not \(verb) \(path): \(String(cString: strerror(errno)))")
+        Fault(.storage, "could not \(verb) \(path): \(systemError())")
     }
 
     /// `guests` and the folder that holds it: a guest's uid must be able to pass through both.

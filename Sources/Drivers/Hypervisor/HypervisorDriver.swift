@@ -37,8 +37,10 @@ public protocol HypervisorDriver: Sendable {
     /// Removes what is kept of a machine that is off. `Fault.wrongState` if it runs.
     func discard(_ name: String) async throws(Fault)
 
-    /// All machines: those that run, and those that are off and not discarded.
-    func list() async throws(Fault) -> [MachineStatus]
+    /// Machines that run, and those that are off and not discarded.
+    ///
+    /// - Parameter name: Of the one to look for; nil: all.
+    func list(only name: String?) async throws(Fault) -> [MachineStatus]
 
     /// What happens from now on, for as long as the stream is kept: bounded, oldest dropped, and then
     /// `.lost` is said.
@@ -56,6 +58,14 @@ public protocol HypervisorDriver: Sendable {
 
     /// Keeps the driver well (reconnects to a hypervisor that went away) until the task is cancelled.
     func run() async
+}
+
+extension HypervisorDriver {
+    /// All machines.
+    public func list() async throws(Fault) -> [MachineStatus] { try await list(only: nil) }
+
+    /// One machine; nil when there is none of that name.
+    public func status(of name: String) async throws(Fault) -> MachineStatus? { try await list(only: name).first }
 }
 
 /// The most bytes of console output that are given at once, as EC2's GetConsoleOutput does.

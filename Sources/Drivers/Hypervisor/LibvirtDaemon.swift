@@ -14,12 +14,12 @@ public struct LibvirtDaemon: Sendable {
 
     private let installation: Installation
     private let reaper: [String]
-    private let groups: CgroupTree
+    private let groups: ControlGroups
     private let chance: Chance
 
     /// - Parameter reaper: The command that is `Reaper.run`: Karri's binary and its subcommand. The
     ///   reaper's arguments are appended.
-    public init(installation: Installation, reaper: [String], groups: CgroupTree, chance: Chance = .system) {
+    public init(installation: Installation, reaper: [String], groups: ControlGroups, chance: Chance = .system) {
         self.installation = installation
         self.reaper = reaper
         self.groups = groups
@@ -144,7 +144,7 @@ public struct LibvirtDaemon: Sendable {
         // One that is still coming up has read them already.
         if let process = Self.number(in: pidFile), isDaemon(process) { return }
         let folder = state + "/run/qemu"
-        for file in try GuestFolder.names(in: folder) where file.hasSuffix(".xml") {
+        for file in try Folder.names(in: folder) where file.hasSuffix(".xml") {
             let name = String(file.dropLast(4))
             guard let status = try AtomicFile.read("\(folder)/\(file)", limit: 4 << 20),
                 Self.isHalfStarted(String(decoding: status, as: UTF8.self))
@@ -194,7 +194,7 @@ public struct LibvirtDaemon: Sendable {
         let namespace = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", Self.mounter, "libvirt", state]
         try await Command.run(
             "sh",
-            ["-c", Self.launcher, "launcher", state + "/log/start.log"] + groups.keeperGroups() + ["--"] + reaper + bounded + ["--"]
+            ["-c", Self.launcher, "launcher", state + "/log/start.log"] + groups.keeperFiles() + ["--"] + reaper + bounded + ["--"]
                 + namespace)
     }
 

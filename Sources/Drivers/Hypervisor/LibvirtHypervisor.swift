@@ -26,14 +26,14 @@ public final class LibvirtHypervisor: HypervisorDriver {
     private let questions = LibvirtLane(name: "karri.libvirt.questions")
     private let broadcast: EventBroadcast
     private let endings: Endings
-    private let groups: CgroupTree
+    private let groups: ControlGroups
 
     /// - Parameters:
     ///   - daemon: What answers at the other end; started when its socket is silent.
     ///   - accelerator: What `AcceleratorProbe` found.
     ///   - groups: Where the machines' cgroups are made.
     public convenience init(
-        installation: Installation, daemon: LibvirtDaemon, accelerator: AcceleratorFinding, groups: CgroupTree,
+        installation: Installation, daemon: LibvirtDaemon, accelerator: AcceleratorFinding, groups: ControlGroups,
         chance: Chance = .system, log: Logger
     ) {
         self.init(
@@ -43,7 +43,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     /// With a URI of its own, and no daemon to start, for libvirt's test driver.
     init(
-        installation: Installation, uri: String, daemon: LibvirtDaemon?, accelerator: AcceleratorFinding, groups: CgroupTree,
+        installation: Installation, uri: String, daemon: LibvirtDaemon?, accelerator: AcceleratorFinding, groups: ControlGroups,
         chance: Chance, log: Logger, emulator: String = "/usr/bin/qemu-system-x86_64"
     ) {
         self.installation = installation
@@ -137,7 +137,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
         }
         defer { virDomainFree(domain) }
         if let process = LibvirtDaemon.process(of: machine.name, installation: installation) {
-            let unheld = groups.hold(process, in: machine.name, to: machine.limits)
+            let unheld = groups.hold(process, of: machine.name, to: machine.limits)
             if !unheld.isEmpty {
                 log.warning("limits are not held", metadata: ["machine": "\(machine.name)", "limits": "\(unheld)"])
             }
@@ -190,7 +190,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
         } catch {
             guard error.code == .notFound else { throw error }
         }
-        groups.remove(name)
+        groups.release(name)
     }
 
     public func discard(_ name: String) async throws(Fault) {
@@ -202,7 +202,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
                 throw Fault(.wrongState, "\(name) runs", kind: .instance)
             }
             guard LibvirtFault.isAbsence else { throw LibvirtFault.last("discard \(name)") }
-            groups.remove(name)
+            groups.release(name)
             try endings.forget(name, removing: folder)
         }
     }
@@ -225,22 +225,40 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     // MARK: Questions
 
-    public func list() async throws(Fault) -> [MachineStatus] {
+    public func list(only name: String?) async throws(Fault) -> [MachineStatus] {
+        if let name { try MachineCheck.check(name: name) }
         let connection = try await session.connection()
         return try await questions.perform { [self] () throws(Fault) in
+            if let name {
+                if let running = try running(name, on: connection) { return [running] }
+                return [try off(name)].compactMap(\.self)
+            }
             var all = try running(on: connection)
             let names = Set(all.map(\.name))
-            for name in try GuestFolder.names(in: GuestFolder.all(of: installation)) where !names.contains(name) {
-                guard let folder = try? GuestFolder(installation: installation, name: name), let machine = try folder.machine()
-                else { continue }
-                let ended = endings.ended(name)
-                all.append(
-                    MachineStatus(
-                        name: name, uuid: machine.uuid, state: .off, reason: ended?.reason ?? .unknown, since: ended?.at,
-                        metadata: machine.metadata))
+            for name in try Folder.names(in: GuestFolder.all(of: installation)) where !names.contains(name) {
+                if let status = try off(name) { all.append(status) }
             }
             return all.sorted { $0.name < $1.name }
         }
+    }
+
+    /// What is kept of a machine that does not run; nil when that is nothing.
+    private func off(_ name: String) throws(Fault) -> MachineStatus? {
+        guard let folder = try? GuestFolder(installation: installation, name: name), let machine = try folder.machine()
+        else { return nil }
+        let ended = endings.ended(name)
+        return MachineStatus(
+            name: name, uuid: machine.uuid, state: .off, reason: ended?.reason ?? .unknown, since: ended?.at,
+            metadata: machine.metadata)
+    }
+
+    private func running(_ name: String, on connection: LibvirtConnection) throws(Fault) -> MachineStatus? {
+        guard let domain = virDomainLookupByName(connection.pointer, name) else {
+            if LibvirtFault.isAbsence { return nil }
+            throw LibvirtFault.last("look at \(name)")
+        }
+        defer { virDomainFree(domain) }
+        return status(of: domain)
     }
 
     private func running(on connection: LibvirtConnection) throws(Fault) -> [MachineStatus] {

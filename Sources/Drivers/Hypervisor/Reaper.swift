@@ -8,6 +8,7 @@
 import CLinux
 import Dispatch
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc
@@ -27,7 +28,7 @@ public enum Reaper {
             return 126
         }
         guard karri_become_subreaper() == 0, let program = spawn(command) else {
-            say("could not run \(command.joined(separator: " ")): \(String(cString: strerror(errno)))")
+            say("could not run \(command.joined(separator: " ")): \(systemError())")
             return 126
         }
         let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "karri.reaper.logs"))
@@ -78,7 +79,7 @@ public enum Reaper {
 
     /// Cuts what is too long. A file that cannot be cut is tried again the next time.
     static func trim(_ folder: String) {
-        for name in (try? GuestFolder.names(in: folder)) ?? [] {
+        for name in Folder.readableNames(in: folder) {
             let path = folder + "/" + name
             if name.hasSuffix(".log") {
                 _ = try? BoundedLog(path).trim()
@@ -86,7 +87,7 @@ public enum Reaper {
             }
             var status = stat()
             guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { continue }
-            for inner in (try? GuestFolder.names(in: path)) ?? [] where inner.hasSuffix(".log") {
+            for inner in Folder.readableNames(in: path) where inner.hasSuffix(".log") {
                 _ = try? BoundedLog(path + "/" + inner).trim()
             }
         }

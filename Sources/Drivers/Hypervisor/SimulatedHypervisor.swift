@@ -124,9 +124,10 @@ public actor SimulatedHypervisor: HypervisorDriver {
         guests[name] = nil
     }
 
-    public func list() async throws(Fault) -> [MachineStatus] {
-        try await enter(.list)
-        return guests.values.map { guest in
+    public func list(only name: String?) async throws(Fault) -> [MachineStatus] {
+        try await enter(.list, name ?? "")
+        let listed = name.map { [guests[$0]].compactMap(\.self) } ?? Array(guests.values)
+        return listed.map { guest in
             MachineStatus(
                 name: guest.machine.name, uuid: guest.machine.uuid, state: guest.state, reason: guest.reason, since: guest.since,
                 metadata: guest.machine.metadata)

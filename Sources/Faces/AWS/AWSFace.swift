@@ -1,38 +1,30 @@
 //  The AWS face: one HTTP server for every service of AWS that this cloud speaks.
 
-import Certificates
 import Compute
-import Hummingbird
-import HummingbirdCore
 import Identity
 import Images
+import Listening
 import Logging
 import Meters
 import Model
-import NIOCore
 import Networks
 import Volumes
 
 /// How the face is reached and what it bears.
 public struct AWSFaceConfiguration: Sendable {
-    /// Where it listens. Port 0: any that is free.
-    public var address = "127.0.0.1"
-    public var port = 8773
+    public var listener = HTTPListener(address: "127.0.0.1", port: 8773)
     /// The cloud's region; a second region is a second cloud.
     public var region: String
     /// `host:port` as DescribeRegions tells it; nil for the address that it listens on.
     public var endpoint: String?
-    /// What connections are secured with; nil for plain HTTP, which is for loopback addresses.
-    public var security: ListenerContext?
     /// A longer body is refused unread.
     public var bodyBytesMax = 1 << 20
     /// Calls a second, and at once, of one source address and of one access key.
     public var callsPerSecond: Double = 5000
     public var callsBurst: Double = 10_000
-    /// A connection that is silent for so long is closed.
-    public var idleTimeout = Duration.seconds(120)
-    /// Connections that are served at a time; more wait.
-    public var connectionsMax = 4096
+    /// How long a changing call without a token may come again with the same signature: what a client
+    /// sends twice within one second it signs alike.
+    public var repetitionGrace = Duration.seconds(5)
 
     public init(region: String) { self.region = region }
 }
@@ -75,7 +67,8 @@ public struct AWSFace: Sendable {
         self.configuration = configuration
         self.logger = logger
         let ec2 = EC2Face(
-            region: configuration.region, endpoint: configuration.endpoint ?? "\(configuration.address):\(configuration.port)",
+            region: configuration.region,
+            endpoint: configuration.endpoint ?? "\(configuration.listener.address):\(configuration.listener.port)",
             compute: compute, images: images, volumes: volumes, networks: networks, consoleOutput: consoleOutput)
         responder = AWSResponder(
             configuration: configuration, identity: identity, ec2: ec2, readiness: readiness, chance: chance, logger: logger)
@@ -86,21 +79,6 @@ public struct AWSFace: Sendable {
     /// - Parameter onListening: Called once with the port, when calls are taken.
     /// - Throws: What the listener throws, such as that the port is taken.
     public func run(onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }) async throws {
-        var settings = ApplicationConfiguration(
-            address: .hostname(configuration.address, port: configuration.port), serverName: nil,
-            availableConnectionsDelegate: MaximumAvailableConnections(configuration.connectionsMax, logger: logger))
-        settings.reuseAddress = true
-        let application = Application(
-            responder: responder,
-            server: .listener(
-                .init(idleTimeout: .nanoseconds(nanoseconds(configuration.idleTimeout))), configuration.security),
-            configuration: settings,
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? 0) }, logger: logger)
-        try await application.run()
-    }
-
-    private func nanoseconds(_ duration: Duration) -> Int64 {
-        let (seconds, attoseconds) = duration.components
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        try await configuration.listener.serve(responder, logger: logger, onListening: onListening)
     }
 }

@@ -37,6 +37,7 @@ struct AWSResponder: HTTPResponder {
     let chance: Chance
     let logger: Logger
     let meters = FaceMeters()
+    private let replays: ReplayGuard
     private let signingKeys = SignatureV4.SigningKeys()
     private let byAddress: RateLimiter
     private let byKey: RateLimiter
@@ -54,6 +55,7 @@ struct AWSResponder: HTTPResponder {
         let rate = RateLimiter.Rate(perSecond: configuration.callsPerSecond, burst: configuration.callsBurst)
         byAddress = RateLimiter(rate)
         byKey = RateLimiter(rate)
+        replays = ReplayGuard(grace: configuration.repetitionGrace)
     }
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
@@ -120,13 +122,15 @@ struct AWSResponder: HTTPResponder {
             throw exchange.refused(.invalidClientTokenId)
         }
         do throws(SignatureV4.Refusal) {
-            _ = try claim.verify(signed, secret: known.secret, now: exchange.now, pathStyle: .normalized, keys: signingKeys)
+            exchange.verified = try claim.verify(
+                signed, secret: known.secret, now: exchange.now, pathStyle: .normalized, keys: signingKeys)
         } catch { throw exchange.refused(error) }
         guard byKey.admit(claim.accessKey, now: exchange.now) else { throw tooFast }
         return known.session(
             Circumstances(
                 now: exchange.now, sourceAddress: exchange.sourceAddress.isEmpty ? nil : exchange.sourceAddress,
-                secureTransport: configuration.security != nil, userAgent: exchange.userAgent, region: configuration.region))
+                secureTransport: configuration.listener.security != nil, userAgent: exchange.userAgent, region: configuration.region
+            ))
     }
 
     private var tooFast: Fault { Fault(.rateExceeded, "Request limit exceeded.") }
@@ -137,6 +141,7 @@ struct AWSResponder: HTTPResponder {
         }
         var form = try FormParameters(Array(exchange.query.utf8))
         try form.append(body)
+        if exchange.service == .ec2 { OlderVersions.adapt(&form) }
         let query = try Query(form, exchange.service.dialect)
         exchange.action = query.action
         let isDryRun = form.parameters.contains { $0.name == "DryRun" && ["true", "1"].contains($0.value.lowercased()) }
@@ -150,8 +155,20 @@ struct AWSResponder: HTTPResponder {
         default:
             let operation = try query.operation(among: EC2.Operation.self)
             exchange.operation = operation.rawValue
-            let answer = try await EC2.dispatch(
-                operation, query, to: ec2, in: EC2Call(call, form), requestID: exchange.requestID)
+            // A token makes a repetition the same call, which is answered as the first was.
+            let isOnce =
+                ReplayGuard.changes(operation.rawValue) && !isDryRun && form.parameters.allSatisfy { $0.name != "ClientToken" }
+            if isOnce, let verified = exchange.verified, !replays.admits(verified, now: exchange.now) {
+                throw exchange.refused(.replayed)
+            }
+            let context = EC2Call(call, form)
+            let answer: [UInt8]
+            if operation == .describeInstanceTypes, OlderVersions.isOlder(query.version) {
+                answer = try await ec2.olderInstanceTypes(
+                    query, namespace: EC2.namespace(version: query.version), requestID: exchange.requestID, context)
+            } else {
+                answer = try await EC2.dispatch(operation, query, to: ec2, in: context, requestID: exchange.requestID)
+            }
             // Whoever only asks is told so by calls that change nothing, too.
             try call.endIfDryRun()
             return answer
@@ -217,6 +234,8 @@ private struct Exchange {
     /// The action, once it is known to be one.
     var operation: String?
     var principal: String?
+    /// The signature, once it is found good.
+    var verified: SignatureV4.Verified?
     /// Why the signature was refused, for the words that a service has of its own for it.
     private(set) var refusal: SignatureV4.Refusal?
 

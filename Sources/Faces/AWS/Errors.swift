@@ -65,6 +65,7 @@ extension AWSError {
 
         case (.denied, _):
             self.init("UnauthorizedOperation", "You are not authorized to perform this operation. \(message)", status: 403)
+        case (.notOwner, _): self.init("AuthFailure", message, status: 403)
         case (.notAuthenticated, _), (.signatureMismatch, _):
             self.init("AuthFailure", "AWS was not able to validate the provided access credentials", status: 401)
         case (.expired, _): self.init("RequestExpired", message)
@@ -76,7 +77,7 @@ extension AWSError {
     private init(query fault: Fault) {
         let message = Words.sentence(fault)
         switch fault.code {
-        case .denied: self.init("AccessDenied", message, status: 403)
+        case .denied, .notOwner: self.init("AccessDenied", message, status: 403)
         case .notAuthenticated:
             self.init("InvalidClientTokenId", "The security token included in the request is invalid.", status: 403)
         case .signatureMismatch: self.init("SignatureDoesNotMatch", message, status: 403)

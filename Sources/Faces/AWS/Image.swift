@@ -1,4 +1,4 @@
-//  Images: listed.
+//  Images: listed and deregistered.
 
 import EC2Model
 import Images
@@ -26,6 +26,20 @@ extension EC2Face {
         var result = EC2.DescribeImagesResult()
         result.images = page.rows.map(image)
         result.nextToken = page.next
+        return result
+    }
+
+    func deregisterImage(
+        _ request: EC2.DeregisterImageRequest, _ context: EC2Call
+    ) async throws(Fault) -> EC2.DeregisterImageResult {
+        guard let imageId = request.imageId else {
+            throw Fault(.missingParameter, "The request must contain the parameter ImageId")
+        }
+        try await images.deregister(AWSID.parse(imageId), by: context.call)
+        var result = EC2.DeregisterImageResult()
+        result.return = true
+        // An image's bytes are its own: there are no snapshots that it was made of.
+        result.deleteSnapshotResults = request.deleteAssociatedSnapshots == true ? [] : nil
         return result
     }
 

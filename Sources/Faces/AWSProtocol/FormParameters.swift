@@ -46,6 +46,11 @@ public struct FormParameters: Sendable {
         try append(text)
     }
 
+    /// Gives the parameters of one name another.
+    public mutating func rename(_ name: String, to other: String) {
+        for place in parameters.indices where parameters[place].name == name { parameters[place].name = other }
+    }
+
     /// Adds the parameters of another part of the same request.
     public mutating func append(_ text: [UInt8]) throws(Fault) {
         var rest = text[...]

@@ -19,6 +19,8 @@ extension SignatureV4 {
         case notYetCurrent(String)
         /// These headers must be signed and are not.
         case headersNotSigned([String])
+        /// The same signature was used before, for a call that must not be done twice.
+        case replayed
         /// The body is not the one whose hash the header states.
         case payloadMismatch
 
@@ -42,6 +44,8 @@ extension SignatureV4.Refusal {
         case (.invalidClientTokenId, .ec2), (.signatureDoesNotMatch, .ec2), (.headersNotSigned, .ec2), (.payloadMismatch, .ec2):
             AWSError("AuthFailure", "AWS was not able to validate the provided access credentials", status: 401)
         case (.expired, .ec2): AWSError("RequestExpired", "Request has expired.", status: 400)
+        case (.replayed, .ec2): AWSError("RequestExpired", "Request has expired. \(explanation)", status: 400)
+        case (.replayed, .query): AWSError("SignatureDoesNotMatch", explanation, status: 403)
         case (.notYetCurrent, .ec2): AWSError("RequestExpired", "Request is not yet valid.", status: 400)
         case (.invalidClientTokenId, .query):
             AWSError("InvalidClientTokenId", "The security token included in the request is invalid.", status: 403)
@@ -63,6 +67,7 @@ extension SignatureV4.Refusal {
             names == ["host"]
                 ? "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
                 : "There were headers present in the request which were not signed: \(names.joined(separator: ", "))"
+        case .replayed: "Its signature was used before: sign each call anew."
         case .payloadMismatch: "The provided 'x-amz-content-sha256' header does not match what was computed."
         }
     }
@@ -72,7 +77,7 @@ extension SignatureV4.Refusal {
         switch self {
         case .missingAuthenticationToken, .incompleteSignature, .invalidClientTokenId: Fault(.notAuthenticated, explanation)
         case .signatureDoesNotMatch, .headersNotSigned, .payloadMismatch: Fault(.signatureMismatch, explanation)
-        case .expired, .notYetCurrent: Fault(.expired, explanation)
+        case .expired, .notYetCurrent, .replayed: Fault(.expired, explanation)
         }
     }
 }

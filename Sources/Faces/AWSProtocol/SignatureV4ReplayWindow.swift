@@ -15,13 +15,20 @@ extension SignatureV4 {
         }
 
         private let marksMax: Int
-        private var seen: [Mark: Instant] = [:]
+        private let grace: Duration
+        private var seen: [Mark: (until: Instant, first: Instant)] = [:]
         /// In the order in which they came: a ring once it is full.
         private var order: [Mark] = []
         private var oldest = 0
 
         /// Remembers at most `marksMax` signatures; when full, the oldest are forgotten first.
-        public init(marksMax: Int = 65536) { self.marksMax = max(1, marksMax) }
+        ///
+        /// - Parameter grace: How long after the first a request with the same signature still counts as
+        ///   the client's own: what it sends twice within one second it signs alike.
+        public init(marksMax: Int = 65536, grace: Duration = .zero) {
+            self.marksMax = max(1, marksMax)
+            self.grace = grace
+        }
 
         /// How many signatures are remembered.
         public var count: Int { seen.count }
@@ -29,10 +36,12 @@ extension SignatureV4 {
         /// Notes the signature. False where it was seen before and would still be accepted.
         public mutating func admits(_ verified: Verified, now: Instant) -> Bool {
             let mark = ReplayWindow.mark(verified.claim.signature)
-            if let until = seen[mark] {
-                guard now > until else { return false }
-                seen[mark] = verified.validUntil
-                return true
+            if let known = seen[mark] {
+                if now > known.until {
+                    seen[mark] = (verified.validUntil, now)
+                    return true
+                }
+                return grace > .zero && now - known.first <= grace
             }
             if order.count < marksMax {
                 order.append(mark)
@@ -41,7 +50,7 @@ extension SignatureV4 {
                 order[oldest] = mark
                 oldest = (oldest + 1) % marksMax
             }
-            seen[mark] = verified.validUntil
+            seen[mark] = (verified.validUntil, now)
             return true
         }
 

@@ -55,7 +55,7 @@ enum InstalledProgram {
     /// Removes copies that this one replaced.
     static func removeOthers(_ installation: Installation, keeping program: String) async throws(Fault) {
         let kept = folder(of: program)
-        for name in names(in: installation.state) where name.hasPrefix("program-") {
+        for name in Folder.readableNames(in: installation.state) where name.hasPrefix("program-") {
             let path = "\(installation.state)/\(name)"
             if path != kept { try await Command.run("rm", ["-rf", "--one-file-system", "--", path]) }
         }
@@ -88,18 +88,4 @@ enum InstalledProgram {
         }
         return hexDigits(hash)
     }
-}
-
-/// The names in a folder, sorted; none where it cannot be read.
-func names(in folder: String) -> [String] {
-    guard let handle = opendir(folder) else { return [] }
-    defer { closedir(handle) }
-    var names: [String] = []
-    while let entry = readdir(handle) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
 }

@@ -66,9 +66,6 @@ func requireRoot(_ command: String) throws(Fault) {
     guard geteuid() == 0 else { throw Fault(.denied, "this needs root: sudo karri \(command)") }
 }
 
-/// What errno says.
-func systemError(_ number: Int32 = errno) -> String { String(cString: strerror(number)) }
-
 func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
 /// A folder that is there afterwards.

@@ -4,6 +4,7 @@
 import CPostgreSQL
 import Dispatch
 import Model
+import Platform
 import Synchronization
 
 #if canImport(Glibc)
@@ -128,10 +129,7 @@ public final class TestCluster: Sendable {
 
     /// Removes the folders of test processes that were killed; their servers ended with them.
     private static func sweep() {
-        guard let directory = opendir("/tmp") else { return }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        for name in Folder.readableNames(in: "/tmp") {
             let parts = name.split(separator: "-")
             guard parts.count == 4, name.hasPrefix("karri-postgresql-"), let owner = pid_t(parts[2]) else { continue }
             if kill(owner, 0) != 0, errno == ESRCH { _ = runAndWait(["/bin/rm", "-rf", "/tmp/" + name], output: "/dev/null") }

@@ -72,7 +72,10 @@ struct SectionEntries: Sendable {
         switch (isThere, entry) {
         case (true, let entry?): sorted[place] = entry
         case (true, nil): sorted.remove(at: place)
-        case (false, let entry?): sorted.insert(entry, at: place)
+        case (false, let entry?):
+            // Room for an eighth more: an array by itself doubles, and there are many large ones.
+            if sorted.count == sorted.capacity { sorted.reserveCapacity(sorted.count + sorted.count / 8 + 4) }
+            sorted.insert(entry, at: place)
         case (false, nil): break
         }
     }

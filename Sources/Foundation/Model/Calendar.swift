@@ -186,7 +186,10 @@ private struct DigitReader {
     mutating func zone() -> Int? {
         if atEnd || take("Z") || take("z") { return 0 }
         let sign = take("+") ? 1 : take("-") ? -1 : 0
-        guard sign != 0, let hours = digits(2), take(":") || true, let minutes = digits(2), hours < 24, minutes < 60 else {
+        guard sign != 0, let hours = digits(2) else { return nil }
+        // ISO 8601 has both `+01:30` and `+0130`.
+        _ = take(":")
+        guard let minutes = digits(2), hours < 24, minutes < 60 else {
             return nil
         }
         return sign * (hours * 60 + minutes)

@@ -81,6 +81,8 @@ extension Fault {
         public static let signatureMismatch = Code(rawValue: "signatureMismatch")
         public static let expired = Code(rawValue: "expired")
         public static let denied = Code(rawValue: "denied")
+        /// What is another's and shared is used, not changed.
+        public static let notOwner = Code(rawValue: "notOwner")
 
         // The things.
         public static let notFound = Code(rawValue: "notFound")

@@ -74,6 +74,6 @@ public enum AtomicFile {
     }
 
     private static func failure(_ verb: String, _ path: String) -> Fault {
-        Fault(.storage, "could not \(verb) \(path): \(String(cString: strerror(errno)))")
+        Fault(.storage, "could not \(verb) \(path): \(systemError())")
     }
 }

@@ -18,7 +18,7 @@ public final class FileLock: Sendable {
     /// - Throws: `Fault.inUse` if it is held; `Fault.storage` if the file cannot be opened.
     public init(_ path: String, mode: UInt32 = 0o600) throws(Fault) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode_t(mode))
-        guard descriptor >= 0 else { throw Fault(.storage, "could not open \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw Fault(.storage, "could not open \(path): \(systemError())") }
         // `deinit` closes the file, after a throw as well: closing it here too would close whatever
         // got its number in between.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw Fault(.inUse, "\(path) is locked by another owner") }

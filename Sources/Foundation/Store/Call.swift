@@ -71,22 +71,33 @@ public protocol Owned: Identified, Sendable {
     var account: ID<Account> { get }
     /// Whether every account may use it.
     var isShared: Bool { get }
+    /// What others than its owner may do with what is shared, by the actions' names.
+    static var sharedActions: Set<String> { get }
+    /// Whether only its own removal still knows the row.
+    var isRemoved: Bool { get }
 }
 
 extension Owned {
     public var isShared: Bool { false }
+    public static var sharedActions: Set<String> { [] }
+    public var isRemoved: Bool { false }
 }
 
 extension Reading {
     /// The row and the permit to do `action` to it.
     ///
-    /// - Throws: `.notFound` when there is none or it is another account's, `.denied`.
+    /// - Throws: `.notFound` when there is none or it is another account's, `.notOwner` when it is
+    ///   shared but not for this, `.denied`.
     public func find<Thing: Owned>(
         _ id: ID<Thing>, for action: Action<Thing>, by call: Call, context: [String: ConditionValue] = [:]
     ) throws(Fault) -> (row: Thing, permit: Permit<Thing>) {
-        guard let row = try find(Thing.table, id),
-            call.session.isSystem || row.isShared || row.account == call.session.account?.id
-        else { throw Fault(missing: id.erased) }
+        let isOwn = { (row: Thing) in call.session.isSystem || row.account == call.session.account?.id }
+        guard let row = try find(Thing.table, id), !row.isRemoved, row.isShared || isOwn(row) else {
+            throw Fault(missing: id.erased)
+        }
+        guard isOwn(row) || Thing.sharedActions.contains(action.name) else {
+            throw Fault(.notOwner, "Not authorized for \(Thing.noun):\(id.shown)", kind: Thing.kind)
+        }
         var context = context
         for tag in try tags(of: Thing.kind, id.stored) { context["aws:ResourceTag/\(tag.key)"] = .text(tag.value) }
         do throws(Fault) {
@@ -129,6 +140,8 @@ extension Image: Owned {
     public static let noun = "image"
     public static let idPrefix = "ami"
     public var isShared: Bool { isPublic }
+    public static let sharedActions: Set<String> = ["ec2:DescribeImages", "ec2:RunInstances"]
+    public var isRemoved: Bool { state == .absent }
 }
 
 extension Volume: Owned {

@@ -86,6 +86,7 @@ extension Writing {
         let gone = try rows(
             "DELETE FROM holding WHERE id = $1 RETURNING \(Holding.table.list)", [holding.id.value], Holding.table.decode)
         for row in gone {
+            try keepRemnant(of: row)
             try giveBack(row)
             announce(row)
         }
@@ -103,6 +104,11 @@ extension Writing {
         var claim = holding
         claim.bytes = .zero
         try giveBack(claim)
+    }
+
+    /// Sets the bytes of a holding that had none; they were claimed in this transaction.
+    public func setBytes(_ bytes: ByteCount, of holding: Holding) throws(Fault) {
+        try run("UPDATE holding SET bytes = $2 WHERE id = $1", [holding.id.value, bytes.value])
     }
 
     private func giveBack(_ row: Holding) throws(Fault) {

@@ -6,7 +6,7 @@ import Database
 
 extension Migration {
     /// All migrations, in the order in which they are applied.
-    public static let all: [Migration] = [foundation]
+    public static let all: [Migration] = [foundation, fences]
 
     static let foundation = Migration(
         "0001-foundation",
@@ -321,5 +321,22 @@ extension Migration {
             """,
             "CREATE INDEX story_by_thing ON story (kind, thing, number)",
             "CREATE INDEX story_by_time ON story (at)",
+        ])
+    static let fences = Migration(
+        "0002-fences-and-image-removal",
+        [
+            "CREATE TABLE fence (host {int} PRIMARY KEY REFERENCES host (id), at {int} NOT NULL) {strict}",
+            """
+            CREATE TABLE remnant (
+                host {int} NOT NULL REFERENCES host (id),
+                thing_kind TEXT NOT NULL CHECK (thing_kind IN ('machine', 'disk', 'image')), thing {int} NOT NULL,
+                epoch {int} NOT NULL, purpose TEXT, digest TEXT, PRIMARY KEY (host, thing_kind, thing)
+            ) {strict}
+            """,
+            // Who still needs an image that is to be removed.
+            "CREATE INDEX instance_by_kernel ON instance (kernel) WHERE kernel IS NOT NULL AND ended IS NULL",
+            "CREATE INDEX instance_by_ramdisk ON instance (ramdisk) WHERE ramdisk IS NOT NULL AND ended IS NULL",
+            "CREATE INDEX image_by_kernel ON image (kernel) WHERE kernel IS NOT NULL",
+            "CREATE INDEX image_by_ramdisk ON image (ramdisk) WHERE ramdisk IS NOT NULL",
         ])
 }

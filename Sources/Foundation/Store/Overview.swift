@@ -11,6 +11,7 @@ public struct Overview: Sendable, Hashable {
         public var zone: String
         public var pool: Pool
         public var machines: Int
+        public var isFenced: Bool
     }
 
     public var accounts: Int
@@ -35,6 +36,7 @@ extension Reading {
                 { row throws(Fault) in (try row.take(ID<Host>.self), try row.take(Int.self)) })
         ) { first, _ in first }
         let pools = Dictionary(try all(Pool.table, where: "TRUE LIMIT 10000").map { ($0.id, $0) }) { first, _ in first }
+        let fenced = Set(try fences().map(\.host))
         let hosts = try all(Host.table, where: "TRUE ORDER BY name LIMIT 10000")
         return Overview(
             accounts: try count("SELECT count(*) FROM account WHERE state = 'active'"), running: machines.running,
@@ -45,7 +47,9 @@ extension Reading {
                 "SELECT count(*) FROM operation WHERE state = 'running' AND deadline < $1", [now.value]),
             hosts: hosts.compactMap { host in
                 pools[host.pool].map {
-                    Overview.HostLine(host: host, zone: zones[host.zone] ?? "", pool: $0, machines: counts[host.id] ?? 0)
+                    Overview.HostLine(
+                        host: host, zone: zones[host.zone] ?? "", pool: $0, machines: counts[host.id] ?? 0,
+                        isFenced: fenced.contains(host.id))
                 }
             })
     }

@@ -61,6 +61,9 @@ extension Reading {
         try all(Host.table, where: "zone = $1 ORDER BY id", [zone.value])
     }
 
+    /// The hosts of all zones that take machines, in order of id.
+    public func hostsThatAreUp() throws(Fault) -> [Host] { try all(Host.table, where: "state = 'up' ORDER BY id") }
+
     public func pool(named name: String) throws(Fault) -> Pool? {
         try all(Pool.table, where: "name = $1", [.text(name)]).first
     }
@@ -86,6 +89,11 @@ extension Writing {
     /// Takes bytes from a pool, if it has them.
     public func claim(pool: ID<Pool>, bytes: ByteCount) throws(Fault) -> Bool {
         try run("UPDATE pool SET bytes_free = bytes_free - $2 WHERE id = $1 AND bytes_free >= $2", [pool.value, bytes.value]) == 1
+    }
+
+    /// Takes bytes from a pool that holds them already, whether they are free or not.
+    public func claimHeld(pool: ID<Pool>, bytes: ByteCount) throws(Fault) {
+        try run("UPDATE pool SET bytes_free = bytes_free - $2 WHERE id = $1", [pool.value, bytes.value])
     }
 
     /// Sets a host's capacity to what it says that it has. What is promised stays promised: of a

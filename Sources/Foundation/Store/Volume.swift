@@ -55,7 +55,8 @@ extension Writing {
     public func forget(_ volume: ID<Volume>) throws(Fault) {
         try run("DELETE FROM attachment WHERE volume = $1", [volume.value])
         try removeTags(of: .volume, volume.stored)
-        try run("DELETE FROM volume WHERE id = $1", [volume.value])
+        let images = try values("DELETE FROM volume WHERE id = $1 RETURNING image", [volume.value], as: ID<Image>?.self)
+        for image in images.compactMap(\.self) { try left(image) }
         changed("volume", volume.stored)
     }
 }

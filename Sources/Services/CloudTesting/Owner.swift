@@ -65,7 +65,12 @@ public final class Owner: Sendable {
         guard !script.isSilent else { return 0 }
         let hosts = try await engine.read { tx throws(Fault) in try tx.all(Host.table, where: "TRUE ORDER BY id") }
         var news = 0
-        for host in hosts where !script.silent.contains(host.id) { news += try await act(host, script) }
+        let fenced = try await engine.read { tx throws(Fault) in Set(try tx.fences().map(\.host)) }
+        // A fenced host is not heard, whatever it does.
+        for host in hosts where !script.silent.contains(host.id) && !fenced.contains(host.id) {
+            news += try await remove(try await engine.read { tx throws(Fault) in try tx.remnants(on: host.id) })
+            news += try await act(host, script)
+        }
         return news
     }
 
@@ -75,6 +80,16 @@ public final class Owner: Sendable {
             try await act()
             try await Task.sleep(for: pause)
         }
+    }
+
+    /// Removes what is left of the time before a fence.
+    private func remove(_ remnants: [Remnant]) async throws(Fault) -> Int {
+        guard !remnants.isEmpty else { return 0 }
+        state.withLock { state in
+            for remnant in remnants where remnant.kind == .machine { state.running[ID(stored: remnant.thing)] = nil }
+        }
+        try await engine.write { tx throws(Fault) in for remnant in remnants { try tx.forget(remnant) } }
+        return remnants.count
     }
 
     private func act(_ host: Host, _ script: Script) async throws(Fault) -> Int {

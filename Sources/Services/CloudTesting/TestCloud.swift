@@ -247,23 +247,35 @@ public final class TestCloud: Sendable {
     @discardableResult
     public func settle(_ runner: Runner? = nil) async throws -> [Operation] {
         let runner = runner ?? self.runner()
-        var before: [Operation] = []
+        var before: [OperationAt] = []
         // No story of these tests takes this many rounds; one that goes round for ever ends here.
         for _ in 0..<200 {
             let news = try await owner.act()
             let running = try await runningOperations()
-            for operation in running { try await runner.run(operation.id) }
+            for place in running { try await runner.run(place.operation.id) }
             let after = try await runningOperations()
             // Waiting on raises the attempt and the times of an operation and is no progress.
-            if news == 0, before.map(\.id) == after.map(\.id), before.map(\.step) == after.map(\.step) { return after }
+            if news == 0, before == after { return after.map(\.operation) }
             before = after
         }
         throw Fault(.internalError, "The cloud does not settle.")
     }
 
-    private func runningOperations() async throws(Fault) -> [Operation] {
+    /// Where an operation is: its step, and what it waits for there.
+    private struct OperationAt: Sendable, Equatable {
+        var operation: Operation
+        var awaited: [AwaitedRow]
+
+        static func == (one: OperationAt, other: OperationAt) -> Bool {
+            one.operation.id == other.operation.id && one.operation.step == other.operation.step && one.awaited == other.awaited
+        }
+    }
+
+    private func runningOperations() async throws(Fault) -> [OperationAt] {
         try await engine.read { tx throws(Fault) in
-            try tx.all(Operation.table, where: "state = 'running' ORDER BY id")
+            try tx.all(Operation.table, where: "state = 'running' ORDER BY id").map { operation throws(Fault) in
+                OperationAt(operation: operation, awaited: try tx.awaited(by: operation.id))
+            }
         }
     }
 

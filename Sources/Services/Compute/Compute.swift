@@ -53,7 +53,9 @@ public struct ComputeService: Sendable {
     }
 
     /// The operations of this service.
-    public var programs: [Program] { [launching, terminating, starting, stopping, ImagesService.importing] }
+    public var programs: [Program] {
+        [launching, terminating, starting, stopping, ImagesService.importing, ImagesService.removing]
+    }
 
     /// How long a list keeps showing a machine that is gone, as EC2 does.
     public static let memory = Duration.seconds(3600)

@@ -59,7 +59,13 @@ private struct LaunchPlan {
     var subnet: Subnet
     var groups: [ID<Group>]
     var rootSize: ByteCount
+    /// The hosts that were up before the transaction began, less what it has claimed of them since.
     var hosts: [Host]
+    /// Whether they are all hosts, read in this transaction.
+    var isFresh = false
+
+    /// All that a machine's pool needs a copy of.
+    var images: [Image] { [image, kernel, ramdisk].compactMap(\.self) }
 }
 
 extension ComputeService {
@@ -91,31 +97,60 @@ extension ComputeService {
         }
         let seals = sealed
         let reservation: ID<Reservation> = chance.id()
+        // Read apart from the transaction: whoever reads all hosts in it conflicts with everybody who
+        // claims of one. The claim's guard repeats what matters.
+        let hosts = try await engine.readNow { tx throws(Fault) in try tx.hostsThatAreUp() }
         return try await engine.write(contending: call.contending) { tx throws(Fault) in
             var dice = call.dice
             if let before = try repeated(tx, request, call) { return try views(tx, of: before, by: call) }
-            var plan = try plan(tx, request, call)
+            let plans = try plans(tx, request, hosts, call, &dice)
             try call.endIfDryRun()
             var made: [Instance] = []
-            for (index, id) in ids.enumerated() {
+            for (place, plan) in plans.enumerated() {
                 do throws(Fault) {
-                    made.append(
-                        try tx.savepoint { () throws(Fault) in
-                            try launchOne(tx, request, &plan, id, index, seals[index], reservation, call, &dice)
-                        })
-                } catch {
-                    let isShortage = [Fault.Code.noCapacity, .noAddress, .limitExceeded].contains(error.code)
-                    guard isShortage, made.count >= request.least else { throw error }
+                    made = try tx.savepoint { () throws(Fault) in
+                        try launch(tx, request, plan, ids, seals, reservation, call, &dice)
+                    }
                     break
+                } catch {
+                    // Another zone may have what this one lacks.
+                    guard ComputeService.isShortage(error), error.code != .limitExceeded, place < plans.count - 1 else {
+                        throw error
+                    }
                 }
             }
             if let token = request.token {
                 try tx.remember(
-                    plan.account, "RunInstances", token, digest: request.digest, result: reservation.stored,
+                    call.account(), "RunInstances", token, digest: request.digest, result: reservation.stored,
                     expires: call.now + ComputeService.tokenLife)
             }
             return try views(tx, of: made, by: call)
         }
+    }
+
+    private static func isShortage(_ fault: Fault) -> Bool {
+        [Fault.Code.noCapacity, .noAddress, .limitExceeded].contains(fault.code)
+    }
+
+    /// As many machines as there is room for in one subnet.
+    private func launch(
+        _ tx: Writing, _ request: LaunchRequest, _ plan: LaunchPlan, _ ids: [ID<Instance>], _ seals: [[UInt8]?],
+        _ reservation: ID<Reservation>, _ call: Call, _ dice: inout Dice
+    ) throws(Fault) -> [Instance] {
+        var plan = plan
+        var made: [Instance] = []
+        for (index, id) in ids.enumerated() {
+            do throws(Fault) {
+                made.append(
+                    try tx.savepoint { () throws(Fault) in
+                        try launchOne(tx, request, &plan, id, index, seals[index], reservation, call, &dice)
+                    })
+            } catch {
+                guard ComputeService.isShortage(error), made.count >= request.least else { throw error }
+                break
+            }
+        }
+        return made
     }
 
     private func repeated(_ tx: Writing, _ request: LaunchRequest, _ call: Call) throws(Fault) -> [Instance]? {
@@ -130,7 +165,10 @@ extension ComputeService {
         return try tx.all(Instance.table, where: "reservation = $1 ORDER BY launch_index", [before.result.value])
     }
 
-    private func plan(_ tx: Writing, _ request: LaunchRequest, _ call: Call) throws(Fault) -> LaunchPlan {
+    /// The ways in which a launch can be made, the best first: one for each subnet that it may go to.
+    private func plans(
+        _ tx: Writing, _ request: LaunchRequest, _ hosts: [Host], _ call: Call, _ dice: inout Dice
+    ) throws(Fault) -> [LaunchPlan] {
         try call.permit(Action<Instance>.run, context: call.requestTags(request.instanceTags))
         let account = try call.account()
         let image = try tx.find(request.image, for: .use, by: call).row
@@ -148,7 +186,6 @@ extension ComputeService {
         if let name = request.keyName, try tx.keyPair(named: name, of: account) == nil {
             throw Fault(.notFound, "The key pair '\(name)' does not exist", kind: .keyPair)
         }
-        let subnet = try subnet(tx, request, account, call)
         let rootSize = request.rootSize ?? ByteCount.gibibytes(image.size.gibibytesRoundedUp)
         guard rootSize >= image.size else {
             throw Fault(
@@ -156,18 +193,26 @@ extension ComputeService {
                 "Volume of size \(rootSize.gibibytesRoundedUp)GB is smaller than the image, expect size >= \(image.size.gibibytesRoundedUp)GB",
                 kind: .volume)
         }
-        return LaunchPlan(
-            account: account, image: image, kernel: kernel, ramdisk: ramdisk, subnet: subnet,
-            groups: try groups(tx, request, subnet, call), rootSize: rootSize, hosts: try tx.hosts(in: subnet.zone))
+        let plans = try subnets(tx, request, account, call).map { subnet throws(Fault) in
+            LaunchPlan(
+                account: account, image: image, kernel: kernel, ramdisk: ramdisk, subnet: subnet,
+                groups: try groups(tx, request, subnet, call), rootSize: rootSize, hosts: hosts.filter { $0.zone == subnet.zone })
+        }
+        guard plans.count > 1 else { return plans }
+        let need = Need(processors: request.type.processors, memory: request.type.memory)
+        let order = ZoneRoom.order(
+            plans.map { ZoneRoom(zone: $0.subnet.zone, need: need, hosts: $0.hosts) }, for: request.most, dice: &dice)
+        return order.compactMap { zone in plans.first { $0.subnet.zone == zone } }
     }
 
-    private func subnet(_ tx: Writing, _ request: LaunchRequest, _ account: ID<Account>, _ call: Call) throws(Fault) -> Subnet {
+    /// The subnets that a launch may go to; at least one.
+    private func subnets(_ tx: Writing, _ request: LaunchRequest, _ account: ID<Account>, _ call: Call) throws(Fault) -> [Subnet] {
         if let id = request.subnet {
             let subnet = try tx.find(id, for: .describe, by: call).row
             if let name = request.zone, try tx.find(Zone.table, subnet.zone)?.name != name {
                 throw Fault(.invalidParameter, "The subnet is not in the availability zone '\(name)'.", kind: .zone)
             }
-            return subnet
+            return [subnet]
         }
         guard let router = try tx.defaultRouter(of: account) else {
             throw Fault(.missingParameter, "No default VPC for this user.", kind: .router)
@@ -179,10 +224,11 @@ extension ComputeService {
             }
             zone = named.id
         }
-        guard let subnet = try tx.subnets(in: router.id).first(where: { $0.isDefault && (zone == nil || $0.zone == zone) }) else {
+        let subnets = try tx.subnets(in: router.id).filter { $0.isDefault && (zone == nil || $0.zone == zone) }
+        guard !subnets.isEmpty else {
             throw Fault(.missingParameter, "No default subnet for availability zone: '\(request.zone ?? "any")'.", kind: .subnet)
         }
-        return subnet
+        return subnets
     }
 
     private func groups(_ tx: Writing, _ request: LaunchRequest, _ subnet: Subnet, _ call: Call) throws(Fault) -> [ID<Group>] {
@@ -221,7 +267,7 @@ extension ComputeService {
             ended: nil, created: call.now, revision: 1)
         tx.insert(instance, into: Instance.table)
         if let sealed { tx.post("INSERT INTO user_data (instance, sealed) VALUES ($1, $2)", [id.value, .blob(sealed)]) }
-        for part in [plan.image, plan.kernel, plan.ramdisk].compactMap(\.self) {
+        for part in plan.images {
             try images.addCopy(tx, of: part, in: host.pool, zone: instance.zone, now: call.now, dice: &dice)
         }
         let volume = volumes.addDisk(
@@ -253,9 +299,20 @@ extension ComputeService {
         return instance
     }
 
-    /// Claims a host and the bytes of its pool, trying hosts in the order of placement. The plan's
-    /// hosts are kept as the claims leave them.
+    /// Claims a host and the bytes of its pool.
     private func place(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
+    {
+        do throws(Fault) { return try claim(tx, request, &plan, &dice) } catch {
+            guard error.code == .noCapacity, !plan.isFresh else { throw error }
+        }
+        // Room may have come since; and a refusal tells of every host.
+        plan.hosts = try tx.hosts(in: plan.subnet.zone)
+        plan.isFresh = true
+        return try claim(tx, request, &plan, &dice)
+    }
+
+    /// Claims of the plan's hosts in the order of placement. They are kept as the claims leave them.
+    private func claim(_ tx: Writing, _ request: LaunchRequest, _ plan: inout LaunchPlan, _ dice: inout Dice) throws(Fault) -> Host
     {
         let need = Need(processors: request.type.processors, memory: request.type.memory)
         let placement = Placement.choose(need, among: plan.hosts, dice: &dice)
@@ -267,13 +324,14 @@ extension ComputeService {
                 refusals[host.name] = "another launch was faster"
                 continue
             }
-            if try tx.claim(pool: host.pool, bytes: plan.rootSize) {
+            let bytes = try plan.rootSize + images.missing(tx, plan.images, in: host.pool)
+            if try tx.claim(pool: host.pool, bytes: bytes) {
                 plan.hosts[place].processorsFree -= need.processors
                 plan.hosts[place].memoryFree = host.memoryFree - need.memory
                 return host
             }
             try tx.unclaim(host: id, processors: need.processors, memory: need.memory)
-            refusals[host.name] = "its pool has not \(plan.rootSize) left"
+            refusals[host.name] = "its pool has not \(bytes) left"
         }
         throw Fault(
             .noCapacity,
@@ -325,6 +383,9 @@ extension ComputeService {
                 },
                 Step("start") { tx, context throws(Fault) in
                     let (_, holding) = try subject(tx, context)
+                    if let host = holding.host, try tx.fence(of: host) != nil {
+                        return try abandon(tx, context, ComputeService.fenceReason)
+                    }
                     try tx.want(.running, granted: true, of: holding)
                     return .go(to: "running")
                 },

@@ -41,6 +41,9 @@ extension ComputeService {
             guard let holding = try tx.holding(.machine, instance.id.stored), let host = holding.host else {
                 throw Fault(.internalError, "The machine has no host.")
             }
+            guard try tx.find(Host.table, host)?.state == .up else {
+                throw Fault(.noCapacity, "The host of the machine's disks is not there to start it.", kind: .instance)
+            }
             try tx.releaseCapacity(of: holding)
             guard try tx.claim(host: host, processors: instance.processors, memory: instance.memory) else {
                 throw Fault(.noCapacity, "The host of the machine's disks has not enough capacity to start it.", kind: .instance)
@@ -107,7 +110,7 @@ extension ComputeService {
         tx.tell(.instance, instance.id.stored, at: call.now, source: "cloud", request: call.request, line)
     }
 
-    private func beginStop(
+    func beginStop(
         _ tx: Writing, _ instance: Instance, reason: String, request: String, principal: String, now: Instant, dice: inout Dice
     ) throws(Fault) {
         guard let holding = try tx.holding(.machine, instance.id.stored) else {

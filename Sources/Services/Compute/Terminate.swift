@@ -84,7 +84,7 @@ extension ComputeService {
                     let id = ID<Instance>(stored: context.operation.subject)
                     guard let holding = try tx.holding(.machine, id.stored) else { return .go(to: "disks") }
                     // A machine that was never granted is known to no host.
-                    if holding.granted, holding.observed != .absent { return late(tx, context, [holding], "the machine") }
+                    guard try tx.isGone(holding) else { return late(tx, context, [holding], "the machine") }
                     try tx.release(holding)
                     return .go(to: "disks")
                 },
@@ -115,10 +115,14 @@ extension ComputeService {
                     let attachments = try tx.attachments(of: id)
                     let holdings = try attachments.map { attachment throws(Fault) in try tx.holding(.disk, attachment.volume.stored)
                     }
-                    let open = holdings.compactMap(\.self).filter { $0.observed != .absent }
+                    var open: [Holding] = []
+                    for holding in holdings.compactMap(\.self) where try !tx.isGone(holding) { open.append(holding) }
                     guard open.isEmpty else { return late(tx, context, open, "its disks") }
                     for holding in holdings.compactMap(\.self) { try tx.release(holding) }
                     for attachment in attachments { try tx.forget(attachment.volume) }
+                    if let instance = try tx.find(Instance.table, id) {
+                        for image in [instance.kernel, instance.ramdisk].compactMap(\.self) { try tx.left(image) }
+                    }
                     try bury(tx, id, context.now)
                     return .finished
                 },

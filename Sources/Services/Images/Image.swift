@@ -118,6 +118,9 @@ public struct ImagesService: Sendable {
                 }
                 switch holding.observed {
                 case .ready where image.digest != nil:
+                    // How much it takes is known only now; the pool has it already.
+                    try tx.claimHeld(pool: context.inputs(Import.self).pool, bytes: image.size)
+                    try tx.setBytes(image.size, of: holding)
                     try tx.update(id, state: .available, digest: image.digest, size: image.size, fault: nil)
                     tx.tell(.image, id.stored, at: context.now, source: "cloud", "available: \(image.size)")
                     tx.meter(
@@ -138,7 +141,7 @@ public struct ImagesService: Sendable {
                 let image = try tx.find(Image.table, ID<Image>(stored: context.operation.subject))
                 let reason = image?.fault ?? "the image was removed"
                 guard let holding = try holding(tx, context) else { return .failed(reason) }
-                guard holding.observed == .absent else {
+                guard try tx.isGone(holding) else {
                     return .wait(for: [.holding(holding)], until: context.now + dropPatience)
                 }
                 try tx.release(holding)
@@ -168,7 +171,15 @@ public struct ImagesService: Sendable {
         return .go(to: "drop")
     }
 
-    /// Makes sure that a pool holds, or is asked for, a copy of an image.
+    /// What a pool would have to take for copies of some images that it has not yet.
+    public func missing(_ tx: Reading, _ images: [Image], in pool: ID<Pool>) throws(Fault) -> ByteCount {
+        var bytes = ByteCount.zero
+        for image in images where try tx.holding(.image, image.id.stored, in: pool) == nil { bytes = bytes + image.size }
+        return bytes
+    }
+
+    /// Makes sure that a pool holds, or is asked for, a copy of an image. The bytes of one that it has
+    /// not yet were claimed before, in this transaction.
     public func addCopy(
         _ tx: Writing, of image: Image, in pool: ID<Pool>, zone: ID<Zone>, now: Instant, dice: inout Dice
     ) throws(Fault) {
@@ -182,7 +193,7 @@ public struct ImagesService: Sendable {
                 id: dice.id(), kind: .image, thing: image.id.stored, account: image.account, zone: zone, host: nil, pool: pool,
                 epoch: 1, wanted: .present, granted: true, observed: .unknown, fault: nil, startsDone: 0, rebootsDone: 0,
                 processors: 0,
-                memory: .zero, bytes: .zero, created: now))
+                memory: .zero, bytes: image.size, created: now))
     }
 }
 

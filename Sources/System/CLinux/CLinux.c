@@ -2,6 +2,9 @@
 #include "include/CLinux.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
@@ -14,6 +17,12 @@
 int karri_enter_network_namespace(int fd) { return setns(fd, CLONE_NEWNET); }
 
 const char *karri_program_name(void) { return program_invocation_name; }
+
+void karri_trim_heap(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 
 int karri_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 

@@ -14,6 +14,7 @@ let ec2RequestReaders: [String: @Sendable (Query) throws(Fault) -> any Sendable]
     "DeleteKeyPair": { query throws(Fault) in try EC2.DeleteKeyPairRequest(query: query) },
     "DeleteSecurityGroup": { query throws(Fault) in try EC2.DeleteSecurityGroupRequest(query: query) },
     "DeleteTags": { query throws(Fault) in try EC2.DeleteTagsRequest(query: query) },
+    "DeregisterImage": { query throws(Fault) in try EC2.DeregisterImageRequest(query: query) },
     "DescribeAccountAttributes": { query throws(Fault) in try EC2.DescribeAccountAttributesRequest(query: query) },
     "DescribeAvailabilityZones": { query throws(Fault) in try EC2.DescribeAvailabilityZonesRequest(query: query) },
     "DescribeImages": { query throws(Fault) in try EC2.DescribeImagesRequest(query: query) },
@@ -77,6 +78,11 @@ let sampledEC2Responses: [(operation: String, sample: @Sendable (inout SampleCha
     ("DeleteSecurityGroup", { chance in
         let value = EC2.DeleteSecurityGroupResult.sample(&chance)
         let body = ResponseEnvelope(EC2.dialect, namespace: EC2.namespace(version: nil), requestID: "r").body("DeleteSecurityGroup") { xml in value.encode(into: &xml) }
+        return SampledResponse(value: value, body: body)
+    }),
+    ("DeregisterImage", { chance in
+        let value = EC2.DeregisterImageResult.sample(&chance)
+        let body = ResponseEnvelope(EC2.dialect, namespace: EC2.namespace(version: nil), requestID: "r").body("DeregisterImage") { xml in value.encode(into: &xml) }
         return SampledResponse(value: value, body: body)
     }),
     ("DescribeAccountAttributes", { chance in

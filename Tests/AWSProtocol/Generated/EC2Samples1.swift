@@ -233,6 +233,24 @@ extension EC2.DeleteSecurityGroupResult {
     }
 }
 
+extension EC2.DeleteSnapshotReturnCode {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.snapshotId = chance.string() }
+        if chance.fills() { value.returnCode = chance.string() }
+        return value
+    }
+}
+
+extension EC2.DeregisterImageResult {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.`return` = chance.boolean() }
+        if chance.fills() { value.deleteSnapshotResults = chance.list { chance in EC2.DeleteSnapshotReturnCode.sample(&chance) } }
+        return value
+    }
+}
+
 extension EC2.DescribeAccountAttributesResult {
     static func sample(_ chance: inout SampleChance) -> Self {
         var value = Self()
@@ -351,24 +369,6 @@ extension EC2.DescribeSubnetsResult {
         var value = Self()
         if chance.fills() { value.nextToken = chance.string() }
         if chance.fills() { value.subnets = chance.list { chance in EC2.Subnet.sample(&chance) } }
-        return value
-    }
-}
-
-extension EC2.DescribeTagsResult {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.nextToken = chance.string() }
-        if chance.fills() { value.tags = chance.list { chance in EC2.TagDescription.sample(&chance) } }
-        return value
-    }
-}
-
-extension EC2.DescribeVolumesResult {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.nextToken = chance.string() }
-        if chance.fills() { value.volumes = chance.list { chance in EC2.Volume.sample(&chance) } }
         return value
     }
 }

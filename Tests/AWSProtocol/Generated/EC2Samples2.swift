@@ -5,6 +5,24 @@ import AWSProtocol
 import EC2Model
 import Model
 
+extension EC2.DescribeTagsResult {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.nextToken = chance.string() }
+        if chance.fills() { value.tags = chance.list { chance in EC2.TagDescription.sample(&chance) } }
+        return value
+    }
+}
+
+extension EC2.DescribeVolumesResult {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.nextToken = chance.string() }
+        if chance.fills() { value.volumes = chance.list { chance in EC2.Volume.sample(&chance) } }
+        return value
+    }
+}
+
 extension EC2.DescribeVpcAttributeResult {
     static func sample(_ chance: inout SampleChance) -> Self {
         var value = Self()
@@ -503,23 +521,6 @@ extension EC2.InstanceIpv6Address {
         var value = Self()
         if chance.fills() { value.ipv6Address = chance.string() }
         if chance.fills() { value.isPrimaryIpv6 = chance.boolean() }
-        return value
-    }
-}
-
-extension EC2.InstanceIpv6Prefix {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.ipv6Prefix = chance.string() }
-        return value
-    }
-}
-
-extension EC2.InstanceMaintenanceOptions {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.autoRecovery = chance.string() }
-        if chance.fills() { value.rebootMigration = chance.string() }
         return value
     }
 }

@@ -5,6 +5,23 @@ import AWSProtocol
 import EC2Model
 import Model
 
+extension EC2.InstanceIpv6Prefix {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.ipv6Prefix = chance.string() }
+        return value
+    }
+}
+
+extension EC2.InstanceMaintenanceOptions {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.autoRecovery = chance.string() }
+        if chance.fills() { value.rebootMigration = chance.string() }
+        return value
+    }
+}
+
 extension EC2.InstanceMetadataOptionsResponse {
     static func sample(_ chance: inout SampleChance) -> Self {
         var value = Self()
@@ -503,33 +520,6 @@ extension EC2.NetworkInterfaceAssociation {
         if chance.fills() { value.publicIp = chance.string() }
         if chance.fills() { value.customerOwnedIp = chance.string() }
         if chance.fills() { value.carrierIp = chance.string() }
-        return value
-    }
-}
-
-extension EC2.NetworkInterfaceAttachment {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.attachTime = chance.timestamp() }
-        if chance.fills() { value.attachmentId = chance.string() }
-        if chance.fills() { value.deleteOnTermination = chance.boolean() }
-        if chance.fills() { value.deviceIndex = chance.integer() }
-        if chance.fills() { value.networkCardIndex = chance.integer() }
-        if chance.fills() { value.instanceId = chance.string() }
-        if chance.fills() { value.instanceOwnerId = chance.string() }
-        if chance.fills() { value.status = chance.string() }
-        if chance.fills() { value.enaSrdSpecification = EC2.AttachmentEnaSrdSpecification.sample(&chance) }
-        if chance.fills() { value.enaQueueCount = chance.integer() }
-        return value
-    }
-}
-
-extension EC2.NetworkInterfaceIpv6Address {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.ipv6Address = chance.string() }
-        if chance.fills() { value.publicIpv6DnsName = chance.string() }
-        if chance.fills() { value.isPrimaryIpv6 = chance.boolean() }
         return value
     }
 }

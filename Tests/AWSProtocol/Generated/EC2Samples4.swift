@@ -5,6 +5,33 @@ import AWSProtocol
 import EC2Model
 import Model
 
+extension EC2.NetworkInterfaceAttachment {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.attachTime = chance.timestamp() }
+        if chance.fills() { value.attachmentId = chance.string() }
+        if chance.fills() { value.deleteOnTermination = chance.boolean() }
+        if chance.fills() { value.deviceIndex = chance.integer() }
+        if chance.fills() { value.networkCardIndex = chance.integer() }
+        if chance.fills() { value.instanceId = chance.string() }
+        if chance.fills() { value.instanceOwnerId = chance.string() }
+        if chance.fills() { value.status = chance.string() }
+        if chance.fills() { value.enaSrdSpecification = EC2.AttachmentEnaSrdSpecification.sample(&chance) }
+        if chance.fills() { value.enaQueueCount = chance.integer() }
+        return value
+    }
+}
+
+extension EC2.NetworkInterfaceIpv6Address {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.ipv6Address = chance.string() }
+        if chance.fills() { value.publicIpv6DnsName = chance.string() }
+        if chance.fills() { value.isPrimaryIpv6 = chance.boolean() }
+        return value
+    }
+}
+
 extension EC2.NetworkInterfacePrivateIpAddress {
     static func sample(_ chance: inout SampleChance) -> Self {
         var value = Self()
@@ -428,48 +455,6 @@ extension EC2.UserIdGroupPair {
         if chance.fills() { value.vpcId = chance.string() }
         if chance.fills() { value.vpcPeeringConnectionId = chance.string() }
         if chance.fills() { value.peeringStatus = chance.string() }
-        return value
-    }
-}
-
-extension EC2.VCpuInfo {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.defaultVCpus = chance.integer() }
-        if chance.fills() { value.defaultCores = chance.integer() }
-        if chance.fills() { value.defaultThreadsPerCore = chance.integer() }
-        if chance.fills() { value.validCores = chance.list { chance in chance.integer() } }
-        if chance.fills() { value.validThreadsPerCore = chance.list { chance in chance.integer() } }
-        return value
-    }
-}
-
-extension EC2.Volume {
-    static func sample(_ chance: inout SampleChance) -> Self {
-        var value = Self()
-        if chance.fills() { value.availabilityZoneId = chance.string() }
-        if chance.fills() { value.outpostArn = chance.string() }
-        if chance.fills() { value.sourceVolumeId = chance.string() }
-        if chance.fills() { value.iops = chance.integer() }
-        if chance.fills() { value.tags = chance.list { chance in EC2.Tag.sample(&chance) } }
-        if chance.fills() { value.volumeType = chance.string() }
-        if chance.fills() { value.fastRestored = chance.boolean() }
-        if chance.fills() { value.multiAttachEnabled = chance.boolean() }
-        if chance.fills() { value.throughput = chance.integer() }
-        if chance.fills() { value.sseType = chance.string() }
-        if chance.fills() { value.`operator` = EC2.OperatorResponse.sample(&chance) }
-        if chance.fills() { value.volumeInitializationRate = chance.integer() }
-        if chance.fills() { value.volumeArn = chance.string() }
-        if chance.fills() { value.ownerId = chance.string() }
-        if chance.fills() { value.volumeId = chance.string() }
-        if chance.fills() { value.size = chance.integer() }
-        if chance.fills() { value.snapshotId = chance.string() }
-        if chance.fills() { value.availabilityZone = chance.string() }
-        if chance.fills() { value.state = chance.string() }
-        if chance.fills() { value.createTime = chance.timestamp() }
-        if chance.fills() { value.attachments = chance.list { chance in EC2.VolumeAttachment.sample(&chance) } }
-        if chance.fills() { value.encrypted = chance.boolean() }
-        if chance.fills() { value.kmsKeyId = chance.string() }
         return value
     }
 }

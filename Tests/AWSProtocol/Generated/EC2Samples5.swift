@@ -5,6 +5,48 @@ import AWSProtocol
 import EC2Model
 import Model
 
+extension EC2.VCpuInfo {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.defaultVCpus = chance.integer() }
+        if chance.fills() { value.defaultCores = chance.integer() }
+        if chance.fills() { value.defaultThreadsPerCore = chance.integer() }
+        if chance.fills() { value.validCores = chance.list { chance in chance.integer() } }
+        if chance.fills() { value.validThreadsPerCore = chance.list { chance in chance.integer() } }
+        return value
+    }
+}
+
+extension EC2.Volume {
+    static func sample(_ chance: inout SampleChance) -> Self {
+        var value = Self()
+        if chance.fills() { value.availabilityZoneId = chance.string() }
+        if chance.fills() { value.outpostArn = chance.string() }
+        if chance.fills() { value.sourceVolumeId = chance.string() }
+        if chance.fills() { value.iops = chance.integer() }
+        if chance.fills() { value.tags = chance.list { chance in EC2.Tag.sample(&chance) } }
+        if chance.fills() { value.volumeType = chance.string() }
+        if chance.fills() { value.fastRestored = chance.boolean() }
+        if chance.fills() { value.multiAttachEnabled = chance.boolean() }
+        if chance.fills() { value.throughput = chance.integer() }
+        if chance.fills() { value.sseType = chance.string() }
+        if chance.fills() { value.`operator` = EC2.OperatorResponse.sample(&chance) }
+        if chance.fills() { value.volumeInitializationRate = chance.integer() }
+        if chance.fills() { value.volumeArn = chance.string() }
+        if chance.fills() { value.ownerId = chance.string() }
+        if chance.fills() { value.volumeId = chance.string() }
+        if chance.fills() { value.size = chance.integer() }
+        if chance.fills() { value.snapshotId = chance.string() }
+        if chance.fills() { value.availabilityZone = chance.string() }
+        if chance.fills() { value.state = chance.string() }
+        if chance.fills() { value.createTime = chance.timestamp() }
+        if chance.fills() { value.attachments = chance.list { chance in EC2.VolumeAttachment.sample(&chance) } }
+        if chance.fills() { value.encrypted = chance.boolean() }
+        if chance.fills() { value.kmsKeyId = chance.string() }
+        return value
+    }
+}
+
 extension EC2.VolumeAttachment {
     static func sample(_ chance: inout SampleChance) -> Self {
         var value = Self()

@@ -5,6 +5,7 @@ import CLinux
 import Glibc
 import Logging
 import Model
+import Platform
 
 extension EdgeLink {
     /// Listens at `path` and attaches each edge that dials, until the task is cancelled.
@@ -84,6 +85,6 @@ enum UnixSocket {
     }
 
     private static func fault(_ verb: String, _ path: String) -> Fault {
-        Fault(.driver, "could not \(verb) \(path)", cause: String(cString: strerror(errno)))
+        Fault(.driver, "could not \(verb) \(path)", cause: systemError())
     }
 }

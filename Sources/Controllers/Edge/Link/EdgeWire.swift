@@ -6,6 +6,7 @@ import CLinux
 import FoundationEssentials
 import Glibc
 import Model
+import Platform
 
 /// One end of the connection. It blocks: use it on a blocking executor only.
 final class EdgeWire: Sendable {
@@ -110,7 +111,7 @@ final class EdgeWire: Sendable {
     }
 
     private func failure(_ verb: String) -> Fault {
-        Fault(.unavailable, "could not \(verb) the other of node and edge", cause: String(cString: strerror(errno)))
+        Fault(.unavailable, "could not \(verb) the other of node and edge", cause: systemError())
     }
 }
 

@@ -4,6 +4,7 @@
 import CLinux
 import Glibc
 import Model
+import Platform
 
 /// Sockets opened in one namespace, closed with this object. A socket keeps its namespace alive, so
 /// whoever removes a domain lets this go.
@@ -76,7 +77,7 @@ private enum NamespaceThread {
                 return nil
             }, argument.toOpaque())
         guard started == 0 else {
-            return .failure(Fault(.driver, "could not start a thread", cause: String(cString: strerror(started))))
+            return .failure(Fault(.driver, "could not start a thread", cause: systemError(started)))
         }
         pthread_join(thread, nil)
         return work.outcome
@@ -130,7 +131,7 @@ private func closing(_ descriptor: CInt, _ fault: Fault) -> Result<CInt, Fault> 
 }
 
 private func systemFault(_ what: String) -> Fault {
-    Fault(.driver, "could not \(what)", cause: String(cString: strerror(errno)))
+    Fault(.driver, "could not \(what)", cause: systemError())
 }
 
 extension EdgeSocket.Service {

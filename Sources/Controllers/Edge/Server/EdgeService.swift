@@ -7,6 +7,7 @@ import Model
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Platform
 import Synchronization
 
 /// Shared by all channels of one edge.
@@ -114,7 +115,7 @@ final class DatagramSender: Sendable {
         descriptor = fcntl(original, F_DUPFD_CLOEXEC, 3)
         guard descriptor >= 0 else {
             close(original)
-            throw Fault(.driver, "a socket could not be duplicated", cause: String(cString: strerror(errno)))
+            throw Fault(.driver, "a socket could not be duplicated", cause: systemError())
         }
     }
 

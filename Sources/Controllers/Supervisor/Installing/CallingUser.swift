@@ -3,6 +3,7 @@
 
 import CLinux
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc
@@ -76,10 +77,13 @@ public struct CallingUser: Sendable, Hashable {
         guard karri_reach_files_as(user, group) == 0 else {
             throw Fault(.denied, "could not take the rights of \(name): \(systemError())")
         }
-        defer {
-            // A thread that stayed the user would serve root's work with the wrong rights.
-            guard karri_reach_files_as(0, 0) == 0 else { fatalError("the rights of root could not be taken back") }
+        let result: Result<Value, Fault>
+        do throws(Fault) { result = .success(try body()) } catch { result = .failure(error) }
+        // A thread that stayed the user would serve root's work with the wrong rights: whoever called
+        // has to end here.
+        guard karri_reach_files_as(0, 0) == 0 else {
+            throw Fault(.internalError, "the rights of root could not be taken back after reaching the files of \(name)")
         }
-        return try body()
+        return try result.get()
     }
 }

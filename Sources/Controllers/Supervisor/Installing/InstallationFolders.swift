@@ -80,7 +80,7 @@ public enum InstallationFolders {
                 throw Fault(.storage, "could not unmount \(point): \(systemError())")
             }
         }
-        _ = ControlGroups(mark: installation.mark).removeAll()
+        ControlGroups.ofThisHost(mark: installation.mark).removeAll()
         // The state folder goes last, because the mark in it is what allows to go on.
         for folder in removed { try await Command.run("rm", ["-rf", "--one-file-system", "--", folder]) }
         // Under a root of its own the folders above were made for it, and the root was; one that holds

@@ -70,18 +70,13 @@ public struct SystemUsers: Sendable, Hashable {
 
     /// By the real user id in /proc/PID/status (proc(5)).
     private static func processes(of user: UInt32) -> [Int32] {
-        guard let handle = opendir("/proc") else { return [] }
-        defer { closedir(handle) }
-        var found: [Int32] = []
-        while let entry = readdir(handle) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        Folder.readableNames(in: "/proc").compactMap { name in
             guard let process = Int32(name), let status = readText("/proc/\(name)/status"),
                 let line = status.split(separator: "\n").first(where: { $0.hasPrefix("Uid:") }),
                 line.split(separator: "\t").dropFirst().first.flatMap({ UInt32($0) }) == user
-            else { continue }
-            found.append(process)
+            else { return nil }
+            return process
         }
-        return found
     }
 
     private static func isOurs(_ name: String, _ installation: Installation) -> Bool {

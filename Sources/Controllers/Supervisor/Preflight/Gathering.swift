@@ -26,7 +26,8 @@ extension Preflight {
         await gatherNetwork(into: &facts, mark: wishes.mark)
         let adrift = karri_clock_is_adrift()
         facts.clockIsAdrift = adrift < 0 ? nil : adrift == 1
-        facts.controlGroups = ControlGroups(mark: installation.mark).version
+        let groups = ControlGroups.ofThisHost(mark: installation.mark)
+        facts.hasControlGroups = groups.hierarchies.contains { $0.controllers.contains("memory") }
         facts.hasSystemd = SystemService.hasSystemd
         facts.container = container()
         facts.machineMaker = KernelTables.machineMaker(
@@ -42,7 +43,7 @@ extension Preflight {
     }
 
     private static func gatherNetwork(into facts: inout HostFacts, mark: String) async {
-        let wireless = names(in: "/sys/class/net").filter {
+        let wireless = Folder.readableNames(in: "/sys/class/net").filter {
             access("/sys/class/net/\($0)/wireless", F_OK) == 0 || access("/sys/class/net/\($0)/phy80211", F_OK) == 0
         }
         facts.interfaces = KernelTables.interfaces(await output("ip", ["-json", "address"]), wireless: Set(wireless))

@@ -81,7 +81,7 @@ public struct HostFacts: Sendable, Hashable {
     public var listeners: [Listener] = []
     public var firewalls: [Firewall] = []
     public var clockIsAdrift: Bool?
-    public var controlGroups = ControlGroups.Version.none
+    public var hasControlGroups = false
     public var hasSystemd = false
     /// The kind of container that this is, as its manager calls it.
     public var container: String?

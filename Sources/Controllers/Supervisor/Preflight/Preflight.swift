@@ -304,7 +304,7 @@ public enum Preflight {
                     "No time source keeps the clock: signed calls from other machines fail when it is 5 minutes off.",
                     "apt-get install chrony (or turn on systemd-timesyncd)."))
         }
-        if facts.controlGroups == .none {
+        if !facts.hasControlGroups {
             findings.append(
                 Finding(
                     .warns, .controlGroups, "There are no control groups: a machine's limits on memory and tasks are not held.",

@@ -3,6 +3,7 @@
 
 import CLinux
 import Model
+import Platform
 import Synchronization
 
 #if canImport(Glibc)

@@ -2,6 +2,7 @@
 //  outlive the supervisor, so the content is copied away and the file is cut, rather than renamed.
 
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc

@@ -89,6 +89,3 @@ func readText(_ path: String) -> String? {
     guard let bytes = try? AtomicFile.read(path, limit: 32 << 20) else { return nil }
     return String(decoding: bytes, as: UTF8.self)
 }
-
-/// What errno says.
-func systemError(_ number: Int32 = errno) -> String { String(cString: strerror(number)) }

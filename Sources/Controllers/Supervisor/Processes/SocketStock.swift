@@ -2,6 +2,7 @@
 //  connections dialed for a child at its start.
 
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc

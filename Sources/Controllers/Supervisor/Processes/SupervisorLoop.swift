@@ -54,7 +54,7 @@ actor SupervisorLoop {
         self.logger = logger
         self.wake = wake
         self.changed = changed
-        groups = ControlGroups(mark: installation.mark)
+        groups = .ofThisHost(mark: installation.mark)
         supervision = Supervision(specifications, policy: policy)
     }
 
@@ -127,12 +127,11 @@ actor SupervisorLoop {
     /// Limits that the host cannot hold are no reason not to run: it is said in the log.
     private func joinable(_ specification: ChildSpecification) -> [Int32] {
         guard specification.limits.memoryBytes != nil || specification.limits.tasks != nil else { return [] }
-        do throws(Fault) {
-            return try groups.open(specification.name, specification.limits)
-        } catch {
-            logger.warning("limits are not held", metadata: ["process": "\(specification.name)", "fault": "\(error)"])
-            return []
+        let (descriptors, unheld) = groups.open(specification.name, specification.limits)
+        for reason in unheld {
+            logger.warning("a limit is not held", metadata: ["process": "\(specification.name)", "reason": "\(reason)"])
         }
+        return descriptors
     }
 
     private func pipe() throws(Fault) -> (reading: Int32, writing: Int32) {

@@ -84,8 +84,13 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
     /// What an operator should know, gravest first.
     static func warnings(_ overview: Overview, _ heard: [ID<Host>: Instant]) -> [String] {
         var warnings: [String] = []
-        for line in overview.hosts where line.host.state == .lost {
-            warnings.append("host \(line.host.name) is lost, with \(line.machines) machines: look at it, or at karri logs node")
+        for line in overview.hosts where line.isFenced {
+            warnings.append("host \(line.host.name) is fenced: once it is well, karri host accept \(line.host.name)")
+        }
+        for line in overview.hosts where line.host.state == .lost && !line.isFenced {
+            warnings.append(
+                "host \(line.host.name) is lost, with \(line.machines) machines: look at it, or at karri logs node; if it will not come back, karri host fence \(line.host.name)"
+            )
         }
         if overview.hosts.isEmpty { warnings.append("no host has joined yet: karri logs node says why") }
         if overview.operationsOverdue > 0 {
@@ -99,6 +104,27 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
             warnings.append("pool \(line.pool.name) keeps one copy of each disk: what its disk loses is lost")
         }
         return warnings
+    }
+
+    // MARK: - Hosts
+
+    func fenceHost(request: FenceHostRequest, context: ServerContext) async throws -> FenceHostReply {
+        try await answering { () async throws(Fault) in
+            let outcome = try await services.compute.fence(host: request.host, request: "karri host fence")
+            log.notice("host fenced", metadata: ["host": "\(request.host)"])
+            return FenceHostReply.with {
+                $0.machinesStopped = Int64(outcome.stopped)
+                $0.machinesEnding = Int64(outcome.ending)
+            }
+        }
+    }
+
+    func acceptHost(request: AcceptHostRequest, context: ServerContext) async throws -> AcceptHostReply {
+        try await answering { () async throws(Fault) in
+            let leftovers = try await services.compute.accept(host: request.host, request: "karri host accept")
+            log.notice("host accepted", metadata: ["host": "\(request.host)"])
+            return AcceptHostReply.with { $0.leftovers = Int64(leftovers) }
+        }
     }
 
     func trace(request: TraceRequest, context: ServerContext) async throws -> TraceReply {

@@ -18,12 +18,12 @@ struct HostListing: Sendable {
         things.taps = Set(links.keys)
         things.namespaces = Set(try await dataplane.domains().map { dataplane.names.namespace($0) })
         things.hostLinks = Set(try await dataplane.hostEnds())
-        things.guestFolders = Set(names(in: GuestFolder.all(of: installation)))
-        things.users = Set(names(in: installation.node + "/slots"))
-        things.disks = Set(names(in: installation.pool + "/disks").map { HostListing.stem($0) })
-            .union(names(in: installation.pool + "/records").map { HostListing.stem($0) })
-        things.images = Set(names(in: installation.pool + "/images"))
-        things.uploads = Set(names(in: installation.uploads).filter { ID<Image>(hex: $0) != nil })
+        things.guestFolders = Set(Folder.readableNames(in: GuestFolder.all(of: installation)))
+        things.users = Set(Folder.readableNames(in: installation.node + "/slots"))
+        things.disks = Set(Folder.readableNames(in: installation.pool + "/disks").map { HostListing.stem($0) })
+            .union(Folder.readableNames(in: installation.pool + "/records").map { HostListing.stem($0) })
+        things.images = Set(Folder.readableNames(in: installation.pool + "/images"))
+        things.uploads = Set(Folder.readableNames(in: installation.uploads).filter { ID<Image>(hex: $0) != nil })
         for process in HostListing.emulators(of: installation) { things.processes[process.machine, default: 0] += 1 }
         return things
     }
@@ -31,7 +31,7 @@ struct HostListing: Sendable {
     /// The QEMU processes of a cloud's machines.
     static func emulators(of installation: Installation) -> [(id: Int32, machine: String)] {
         let guests = GuestFolder.all(of: installation)
-        return names(in: "/proc").compactMap { Int32($0) }.compactMap { process in
+        return Folder.readableNames(in: "/proc").compactMap { Int32($0) }.compactMap { process in
             machine(ofCommand: text(of: "/proc/\(process)/cmdline"), guests: guests).map { (process, $0) }
         }
     }

@@ -52,11 +52,15 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "Begins the names of its things.") var mark = "kbench"
         @Option(help: "The port of its API.") var port = 38_773
         @Flag(help: "Leaves the cloud running afterwards.") var keep = false
+        @Flag(help: "Measures the SQLite cloud that an earlier run left with --keep; leaves it again.") var kept = false
 
         func run() async throws {
             try requireRoot("bench api")
             guard let kind = APIBench.Store(rawValue: store) else {
                 throw Fault(.invalidParameter, "--store is sqlite or postgresql, not \(store)")
+            }
+            guard !kept || kind == .sqlite else {
+                throw Fault(.invalidParameter, "a kept cloud can only be measured again on sqlite: the server has gone")
             }
             var settings = APIBench.Settings()
             settings.instances = max(1000, instances)
@@ -64,7 +68,8 @@ struct BenchCommand: AsyncParsableCommand {
             settings.hosts = max(1, hosts)
             settings.launches = max(1, launches)
             settings.connections = max(1, connections)
-            settings.keeps = keep
+            settings.keeps = keep || kept
+            settings.usesKept = kept
             let cloud = BenchCloud(
                 program: try ownProgram(), root: try PlaceOptions.absolute(root), mark: mark, address: "127.0.0.1", port: port,
                 region: "bench-1")

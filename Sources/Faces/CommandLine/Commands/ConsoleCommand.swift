@@ -33,7 +33,7 @@ struct ConsoleCommand: AsyncParsableCommand {
     /// The console's socket on this host.
     static func socket(of instance: ID<Instance>, _ installation: Installation) throws(Fault) -> String {
         let guests = GuestFolder.all(of: installation)
-        guard let name = names(in: guests).first(where: { $0.hasSuffix(instance.hex) }) else {
+        guard let name = Folder.readableNames(in: guests).first(where: { $0.hasSuffix(instance.hex) }) else {
             throw Fault(.notFound, "no such machine runs on this host: karri trace i-0\(instance.hex) says where it is")
         }
         let path = try GuestFolder(installation: installation, name: name).sockets.console

@@ -115,7 +115,6 @@ struct Uninstalling: Sendable {
         try await endMachines()
         Output.remark("removes networks")
         try await LinuxDataplane(installation: installation, log: log).removeEverything()
-        CgroupTree.ofThisHost(installation: installation).removeAll()
         Output.remark("removes the service, users and files")
         try await SystemService(installation, program: "/nonexistent", arguments: []).remove()
         if let owner = configuration?.profileOwner, let user = CallingUser(named: owner) {
@@ -129,7 +128,7 @@ struct Uninstalling: Sendable {
     private func endMachines() async throws(Fault) {
         guard exists(installation.node + "/libvirt") else { return }
         Output.remark("ends machines")
-        let groups = CgroupTree.ofThisHost(installation: installation)
+        let groups = ControlGroups.ofThisHost(mark: installation.mark)
         let daemon = LibvirtDaemon(installation: installation, reaper: [try ownProgram(), ReapRole.name], groups: groups)
         let hypervisor = LibvirtHypervisor(
             installation: installation, daemon: daemon, accelerator: AcceleratorFinding(accelerator: .tcg, reason: "uninstall"),

@@ -32,7 +32,7 @@ struct LogsCommand: AsyncParsableCommand {
                 ? Fault(.denied, "the logs are root's: sudo karri logs")
                 : Fault(.notFound, "there are no logs: there is no cloud here")
         }
-        let present = names(in: installation.logs).filter { $0.hasSuffix(".log") }.map { String($0.dropLast(4)) }
+        let present = Folder.readableNames(in: installation.logs).filter { $0.hasSuffix(".log") }.map { String($0.dropLast(4)) }
         if let name {
             guard present.contains(name) else {
                 throw Fault(.notFound, "there is no log named \(name); there are: \(present.joined(separator: ", "))")

@@ -1,4 +1,4 @@
-//  `karri status` and `karri host list`: what runs, where, and how well.
+//  `karri status`: what runs, where, and how well.
 
 import ArgumentParser
 import Fabric
@@ -23,25 +23,6 @@ struct StatusCommand: AsyncParsableCommand {
             Output.line(report.text)
         }
         if !report.isWell { throw ExitCode(3) }
-    }
-}
-
-struct HostCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "Shows the hosts.", subcommands: [List.self], defaultSubcommand: List.self)
-
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the hosts.")
-        @OptionGroup var place: PlaceOptions
-        @Flag(help: "Answers in JSON.") var json = false
-
-        func run() async throws {
-            let client = AdministrationClient(installation: try place.installation())
-            let reply = try await client.ask { stub, options in try await stub.status(StatusRequest(), options: options) }
-            let hosts = reply.hosts.map { StatusReport.HostLine($0) }
-            if json { return Output.write(try encoded(hosts), to: 1) }
-            for line in StatusReport.table(of: hosts, now: Chance.system.now()) { Output.line(line) }
-        }
     }
 }
 

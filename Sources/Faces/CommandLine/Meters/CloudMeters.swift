@@ -155,11 +155,12 @@ actor CloudMeters {
 
 /// How a host is, in one word.
 enum HostWords {
-    static let states = ["up", "away", "lost", "closed"]
+    static let states = ["up", "away", "lost", "fenced", "closed"]
 
     /// - Parameter heard: When its session last said something; nil without a session.
     static func state(_ line: Overview.HostLine, _ heard: Instant?) -> String {
-        heard == nil && line.host.state == .up ? "away" : line.host.state.rawValue
+        if line.isFenced { return "fenced" }
+        return heard == nil && line.host.state == .up ? "away" : line.host.state.rawValue
     }
 }
 

@@ -3,7 +3,7 @@
 //  machine. Who wants it elsewhere puts a proxy with its own rules before it.
 
 import Hummingbird
-import HummingbirdCore
+import Listening
 import Logging
 import Meters
 import Model
@@ -22,14 +22,11 @@ struct OperatorListener: Sendable {
     ///
     /// - Throws: What the listener throws, such as that the port is taken.
     func run() async throws {
-        var settings = ApplicationConfiguration(
-            address: .hostname(OperatorListener.address, port: port), serverName: nil,
-            availableConnectionsDelegate: MaximumAvailableConnections(64, logger: log))
-        settings.reuseAddress = true
-        let application = Application(
-            responder: CallbackResponder { (request: Request, _: BasicRequestContext) in await answer(request) },
-            server: .http1(configuration: .init(idleTimeout: .seconds(60))), configuration: settings, logger: log)
-        try await application.run()
+        var listener = HTTPListener(address: OperatorListener.address, port: port)
+        listener.idleTimeout = .seconds(60)
+        listener.connectionsMax = 64
+        let responder = CallbackResponder { (request: Request, _: BasicRequestContext) in await answer(request) }
+        try await listener.serve(responder, logger: log)
     }
 
     private func answer(_ request: Request) async -> Response {

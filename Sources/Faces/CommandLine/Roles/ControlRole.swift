@@ -128,6 +128,7 @@ struct ControlProcess: Sendable {
             if let security { group.addTask { try await follow(security) } }
             group.addTask { try await lookForHosts(cluster) }
             group.addTask { try await forget(compute) }
+            group.addTask { try await HeapTrim.run() }
             defer { group.cancelAll() }
             // Each of them serves for ever: whichever ends first ends the process.
             try await group.next()
@@ -138,10 +139,10 @@ struct ControlProcess: Sendable {
         _ services: Services, _ cluster: ClusterController, _ security: ListenerContext?, _ readiness: @escaping ReadinessCheck
     ) -> AWSFace {
         var settings = AWSFaceConfiguration(region: configuration.region)
-        settings.address = configuration.address
-        settings.port = configuration.port
+        settings.listener.address = configuration.address
+        settings.listener.port = configuration.port
         settings.endpoint = configuration.authority
-        settings.security = security
+        settings.listener.security = security
         return AWSFace(
             configuration: settings, identity: services.identity, compute: services.compute, images: services.images,
             volumes: services.volumes, networks: services.networks, chance: chance, logger: log,

@@ -46,7 +46,7 @@ struct NodeProcess: Sendable {
     /// Serves until cancelled.
     func run() async throws {
         let program = try ownProgram()
-        let groups = CgroupTree.ofThisHost(installation: installation)
+        let groups = ControlGroups.ofThisHost(mark: installation.mark)
         let finding = try await accelerator()
         log.notice("runs machines", metadata: ["accelerator": "\(finding.accelerator.rawValue)", "reason": "\(finding.reason)"])
         let daemon = LibvirtDaemon(

@@ -54,6 +54,7 @@ struct SimulateRole: AsyncParsableCommand {
                     names: names, guests: SimulatedGuestServices(), stock: stock, chance: chance, log: quiet)
                 group.addTask { try await node.run() }
             }
+            group.addTask { try await HeapTrim.run() }
             Inheritance.announceReady()
             defer { group.cancelAll() }
             try await group.next()

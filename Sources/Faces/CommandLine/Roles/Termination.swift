@@ -5,6 +5,7 @@ import CLinux
 import Dispatch
 import Logging
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc

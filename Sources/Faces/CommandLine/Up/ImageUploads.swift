@@ -134,7 +134,7 @@ struct ImageUploads: Sendable {
 
     /// Removes copies of commands that have ended.
     private func sweep() {
-        for name in names(in: installation.uploads) where name.hasPrefix(".incoming-") {
+        for name in Folder.readableNames(in: installation.uploads) where name.hasPrefix(".incoming-") {
             let pid = name.dropFirst(".incoming-".count).prefix { $0 != "-" }
             if let pid = Int32(pid), ProcessIdentity(pid: pid) == nil { unlink("\(installation.uploads)/\(name)") }
         }

@@ -33,7 +33,7 @@ enum Up {
     /// Makes the master key unless there is one. Control's group reads it; nobody else does.
     static func makeMasterKey(_ installation: Installation, chance: Chance) throws(Fault) {
         guard !exists(installation.masterKey) else { return }
-        guard names(in: installation.store).isEmpty else {
+        guard Folder.readableNames(in: installation.store).isEmpty else {
             throw Fault(
                 .storage,
                 "\(installation.masterKey) is missing, and the store cannot be read without it: restore it from your backup")

@@ -5,6 +5,7 @@
 import CPostgreSQL
 import Dispatch
 import Model
+import Platform
 import Synchronization
 
 #if canImport(Glibc)
@@ -65,7 +66,7 @@ final class PostgreSQLFeed: @unchecked Sendable {
     ///   - keptMax: How many rows stay for readers that are late.
     init(_ conninfo: String, hub: ChangeHub, windowMax: Int, keptMax: Int64) throws(Fault) {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw Fault(.unavailable, "No pipe is to be had.", cause: String(cString: strerror(errno))) }
+        guard pipe(&ends) == 0 else { throw Fault(.unavailable, "No pipe is to be had.", cause: systemError()) }
         for end in ends {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
             _ = fcntl(end, F_SETFD, FD_CLOEXEC)

@@ -9,6 +9,11 @@ public final class SQLiteEngine: Engine {
     /// Past this length of the write-ahead log the writer waits for a checkpoint.
     static let walBytesMax = 64 << 20
 
+    /// The indexes' inner pages, and a batch's own. What is not in these caches is in the kernel's,
+    /// which costs microseconds.
+    static let writerCacheKibibytes = 8192
+    static let readerCacheKibibytes = 2048
+
     public var name: EngineName { .sqlite }
     public let meters = EngineMeters()
 
@@ -27,10 +32,10 @@ public final class SQLiteEngine: Engine {
     /// Faults with `.inUse` when another process has it open.
     public init(path: String, readers: Int = 4, waitingMax: Int = 4096, changesMax: Int = 10_000) throws(Fault) {
         lock = try FileLock(path + "-owner")
-        let writing = try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: 16_384)
+        let writing = try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: SQLiteEngine.writerCacheKibibytes)
         var reading: [SQLiteConnection] = []
         for _ in 0..<max(1, readers) {
-            reading.append(try SQLiteConnection(path: path, isWriter: false, cacheKibibytes: 4096))
+            reading.append(try SQLiteConnection(path: path, isWriter: false, cacheKibibytes: SQLiteEngine.readerCacheKibibytes))
         }
         hub = ChangeHub(pendingMax: changesMax)
         checkpoints = SQLiteCheckpoints(

@@ -140,6 +140,32 @@ public enum Karri_Fabric_Administration: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "FenceHost" metadata.
+        public enum FenceHost: Sendable {
+            /// Request type for "FenceHost".
+            public typealias Input = Karri_Fabric_FenceHostRequest
+            /// Response type for "FenceHost".
+            public typealias Output = Karri_Fabric_FenceHostReply
+            /// Descriptor for "FenceHost".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.Administration"),
+                method: "FenceHost",
+                type: .unary
+            )
+        }
+        /// Namespace for "AcceptHost" metadata.
+        public enum AcceptHost: Sendable {
+            /// Request type for "AcceptHost".
+            public typealias Input = Karri_Fabric_AcceptHostRequest
+            /// Response type for "AcceptHost".
+            public typealias Output = Karri_Fabric_AcceptHostReply
+            /// Descriptor for "AcceptHost".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.Administration"),
+                method: "AcceptHost",
+                type: .unary
+            )
+        }
         /// Namespace for "Check" metadata.
         public enum Check: Sendable {
             /// Request type for "Check".
@@ -164,6 +190,8 @@ public enum Karri_Fabric_Administration: Sendable {
             DescribeImage.descriptor,
             ListImages.descriptor,
             StopMachines.descriptor,
+            FenceHost.descriptor,
+            AcceptHost.descriptor,
             Check.descriptor
         ]
     }
@@ -336,6 +364,43 @@ extension Karri_Fabric_Administration {
             request: GRPCCore.StreamingServerRequest<Karri_Fabric_StopMachinesRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_StopMachinesReply>
+
+        /// Handle the "FenceHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+        /// > may go to others.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_FenceHostRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_FenceHostReply` messages.
+        func fenceHost(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_FenceHostRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_FenceHostReply>
+
+        /// Handle the "AcceptHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Lets a fenced host's node begin a session again.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_AcceptHostRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_AcceptHostReply` messages.
+        func acceptHost(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_AcceptHostRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_AcceptHostReply>
 
         /// Handle the "Check" method.
         ///
@@ -510,6 +575,43 @@ extension Karri_Fabric_Administration {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_StopMachinesReply>
 
+        /// Handle the "FenceHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+        /// > may go to others.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FenceHostRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_FenceHostReply` message.
+        func fenceHost(
+            request: GRPCCore.ServerRequest<Karri_Fabric_FenceHostRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_FenceHostReply>
+
+        /// Handle the "AcceptHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Lets a fenced host's node begin a session again.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_AcceptHostRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_AcceptHostReply` message.
+        func acceptHost(
+            request: GRPCCore.ServerRequest<Karri_Fabric_AcceptHostRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_AcceptHostReply>
+
         /// Handle the "Check" method.
         ///
         /// > Source IDL Documentation:
@@ -681,6 +783,43 @@ extension Karri_Fabric_Administration {
             context: GRPCCore.ServerContext
         ) async throws -> Karri_Fabric_StopMachinesReply
 
+        /// Handle the "FenceHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+        /// > may go to others.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_FenceHostRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_FenceHostReply` to respond with.
+        func fenceHost(
+            request: Karri_Fabric_FenceHostRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_FenceHostReply
+
+        /// Handle the "AcceptHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Lets a fenced host's node begin a session again.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_AcceptHostRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_AcceptHostReply` to respond with.
+        func acceptHost(
+            request: Karri_Fabric_AcceptHostRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_AcceptHostReply
+
         /// Handle the "Check" method.
         ///
         /// > Source IDL Documentation:
@@ -805,6 +944,28 @@ extension Karri_Fabric_Administration.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Karri_Fabric_Administration.Method.FenceHost.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_FenceHostRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_FenceHostReply>(),
+            handler: { request, context in
+                try await self.fenceHost(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_Administration.Method.AcceptHost.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_AcceptHostRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_AcceptHostReply>(),
+            handler: { request, context in
+                try await self.acceptHost(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Karri_Fabric_Administration.Method.Check.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_CheckRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_CheckReply>(),
@@ -914,6 +1075,28 @@ extension Karri_Fabric_Administration.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_StopMachinesReply> {
         let response = try await self.stopMachines(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func fenceHost(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_FenceHostRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_FenceHostReply> {
+        let response = try await self.fenceHost(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func acceptHost(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_AcceptHostRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_AcceptHostReply> {
+        let response = try await self.acceptHost(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1045,6 +1228,32 @@ extension Karri_Fabric_Administration.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_StopMachinesReply> {
         return GRPCCore.ServerResponse<Karri_Fabric_StopMachinesReply>(
             message: try await self.stopMachines(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func fenceHost(
+        request: GRPCCore.ServerRequest<Karri_Fabric_FenceHostRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_FenceHostReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_FenceHostReply>(
+            message: try await self.fenceHost(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func acceptHost(
+        request: GRPCCore.ServerRequest<Karri_Fabric_AcceptHostRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_AcceptHostReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_AcceptHostReply>(
+            message: try await self.acceptHost(
                 request: request.message,
                 context: context
             ),
@@ -1264,6 +1473,53 @@ extension Karri_Fabric_Administration {
             deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_StopMachinesReply>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_StopMachinesReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "FenceHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+        /// > may go to others.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FenceHostRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_FenceHostRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_FenceHostReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func fenceHost<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_FenceHostRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_FenceHostRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_FenceHostReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FenceHostReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "AcceptHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Lets a fenced host's node begin a session again.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_AcceptHostRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_AcceptHostRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_AcceptHostReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func acceptHost<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_AcceptHostRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_AcceptHostRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_AcceptHostReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AcceptHostReply>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Check" method.
@@ -1596,6 +1852,75 @@ extension Karri_Fabric_Administration {
             )
         }
 
+        /// Call the "FenceHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+        /// > may go to others.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FenceHostRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_FenceHostRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_FenceHostReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func fenceHost<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_FenceHostRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_FenceHostRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_FenceHostReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FenceHostReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_Administration.Method.FenceHost.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "AcceptHost" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Lets a fenced host's node begin a session again.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_AcceptHostRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_AcceptHostRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_AcceptHostReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func acceptHost<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_AcceptHostRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_AcceptHostRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_AcceptHostReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AcceptHostReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_Administration.Method.AcceptHost.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "Check" method.
         ///
         /// > Source IDL Documentation:
@@ -1875,6 +2200,65 @@ extension Karri_Fabric_Administration.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_StopMachinesRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_StopMachinesReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "FenceHost" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+    /// > may go to others.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_FenceHostRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func fenceHost<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_FenceHostRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FenceHostReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.fenceHost(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_FenceHostRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_FenceHostReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "AcceptHost" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Lets a fenced host's node begin a session again.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_AcceptHostRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func acceptHost<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_AcceptHostRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AcceptHostReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.acceptHost(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_AcceptHostRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_AcceptHostReply>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2188,6 +2572,73 @@ extension Karri_Fabric_Administration.ClientProtocol {
             metadata: metadata
         )
         return try await self.stopMachines(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "FenceHost" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The operator's word that a lost host runs nothing any more and will not by itself: what it held
+    /// > may go to others.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func fenceHost<Result>(
+        _ message: Karri_Fabric_FenceHostRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FenceHostReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_FenceHostRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.fenceHost(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "AcceptHost" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Lets a fenced host's node begin a session again.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func acceptHost<Result>(
+        _ message: Karri_Fabric_AcceptHostRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_AcceptHostReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_AcceptHostRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.acceptHost(
             request: request,
             options: options,
             onResponse: handleResponse

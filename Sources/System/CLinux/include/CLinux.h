@@ -16,6 +16,9 @@ int karri_enter_network_namespace(int fd);
 /// The name under which this process was started, which Swift looks for in /proc.
 const char *karri_program_name(void);
 
+/// Gives the kernel back what all heaps of the allocator have free (malloc_trim(3)); nothing where it cannot.
+void karri_trim_heap(void);
+
 /// Makes the calling process adopt orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER).
 int karri_become_subreaper(void);
 

@@ -598,6 +598,15 @@ extension EC2 {
         public static let all: [String] = [stop, terminate]
     }
 
+    public enum SnapshotReturnCodes {
+        public static let success = "success"
+        public static let skipped = "skipped"
+        public static let missingPermissions = "missing-permissions"
+        public static let internalError = "internal-error"
+        public static let clientError = "client-error"
+        public static let all: [String] = [success, skipped, missingPermissions, internalError, clientError]
+    }
+
     public enum SpotInstanceType {
         public static let oneTime = "one-time"
         public static let persistent = "persistent"

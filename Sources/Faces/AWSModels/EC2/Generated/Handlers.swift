@@ -18,6 +18,7 @@ extension EC2 {
         func deleteKeyPair(_ request: DeleteKeyPairRequest, _ context: Context) async throws(Fault) -> DeleteKeyPairResult
         func deleteSecurityGroup(_ request: DeleteSecurityGroupRequest, _ context: Context) async throws(Fault) -> DeleteSecurityGroupResult
         func deleteTags(_ request: DeleteTagsRequest, _ context: Context) async throws(Fault)
+        func deregisterImage(_ request: DeregisterImageRequest, _ context: Context) async throws(Fault) -> DeregisterImageResult
         func describeAccountAttributes(_ request: DescribeAccountAttributesRequest, _ context: Context) async throws(Fault) -> DescribeAccountAttributesResult
         func describeAvailabilityZones(_ request: DescribeAvailabilityZonesRequest, _ context: Context) async throws(Fault) -> DescribeAvailabilityZonesResult
         func describeImages(_ request: DescribeImagesRequest, _ context: Context) async throws(Fault) -> DescribeImagesResult
@@ -70,6 +71,7 @@ extension EC2 {
         case .deleteKeyPair: return try await deleteKeyPair(query, handlers, context, envelope)
         case .deleteSecurityGroup: return try await deleteSecurityGroup(query, handlers, context, envelope)
         case .deleteTags: return try await deleteTags(query, handlers, context, envelope)
+        case .deregisterImage: return try await deregisterImage(query, handlers, context, envelope)
         case .describeAccountAttributes: return try await describeAccountAttributes(query, handlers, context, envelope)
         case .describeAvailabilityZones: return try await describeAvailabilityZones(query, handlers, context, envelope)
         case .describeImages: return try await describeImages(query, handlers, context, envelope)
@@ -168,6 +170,14 @@ extension EC2 {
         let request = try DeleteTagsRequest(query: query)
         try await handlers.deleteTags(request, context)
         return envelope.body("DeleteTags")
+    }
+
+    private static func deregisterImage<Service: Handlers>(
+        _ query: Query, _ handlers: Service, _ context: Service.Context, _ envelope: ResponseEnvelope
+    ) async throws(Fault) -> [UInt8] {
+        let request = try DeregisterImageRequest(query: query)
+        let result = try await handlers.deregisterImage(request, context)
+        return envelope.body("DeregisterImage") { xml in result.encode(into: &xml) }
     }
 
     private static func describeAccountAttributes<Service: Handlers>(

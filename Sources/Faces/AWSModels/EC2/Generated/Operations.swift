@@ -846,6 +846,7 @@ extension EC2 {
                 .deleteKeyPair,
                 .deleteSecurityGroup,
                 .deleteTags,
+                .deregisterImage,
                 .describeAccountAttributes,
                 .describeAvailabilityZones,
                 .describeImages,

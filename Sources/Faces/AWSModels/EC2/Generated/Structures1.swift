@@ -630,6 +630,18 @@ extension EC2 {
         }
     }
 
+    public struct DeleteSnapshotReturnCode: Sendable {
+        public var snapshotId: String?
+        public var returnCode: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("snapshotId", snapshotId)
+            xml.element("returnCode", returnCode)
+        }
+    }
+
     public struct DeleteTagsRequest: Sendable {
         public var dryRun: Bool?
         public var resources: [String]?
@@ -646,55 +658,39 @@ extension EC2 {
         }
     }
 
-    public struct DescribeAccountAttributesRequest: Sendable {
+    public struct DeregisterImageRequest: Sendable {
+        public var imageId: String?
+        public var deleteAssociatedSnapshots: Bool?
         public var dryRun: Bool?
-        public var attributeNames: [String]?
 
         public init() {}
 
         public init(query: Query) throws(Fault) {
             var fields = try Fields(query)
+            imageId = try fields.require("ImageId").string()
+            deleteAssociatedSnapshots = try fields.take("DeleteAssociatedSnapshots")?.boolean()
             dryRun = try fields.take("DryRun")?.boolean()
-            attributeNames = try fields.take("AttributeName")?.strings(oneOf: AccountAttributeName.all)
             try fields.finish()
         }
     }
 
-    public struct DescribeAccountAttributesResult: Sendable {
-        public var accountAttributes: [AccountAttribute]?
+    public struct DeregisterImageResult: Sendable {
+        public var `return`: Bool?
+        public var deleteSnapshotResults: [DeleteSnapshotReturnCode]?
 
         public init() {}
 
         public func encode(into xml: inout XMLWriter) {
-            if let accountAttributes {
-                xml.open("accountAttributeSet")
-                for item in accountAttributes {
+            xml.element("return", `return`)
+            if let deleteSnapshotResults {
+                xml.open("deleteSnapshotResultSet")
+                for item in deleteSnapshotResults {
                     xml.open("item")
                     item.encode(into: &xml)
                     xml.close("item")
                 }
-                xml.close("accountAttributeSet")
+                xml.close("deleteSnapshotResultSet")
             }
-        }
-    }
-
-    public struct DescribeAvailabilityZonesRequest: Sendable {
-        public var zoneNames: [String]?
-        public var zoneIds: [String]?
-        public var allAvailabilityZones: Bool?
-        public var dryRun: Bool?
-        public var filters: [Filter]?
-
-        public init() {}
-
-        public init(query: Query) throws(Fault) {
-            var fields = try Fields(query)
-            zoneNames = try fields.take("ZoneName")?.strings()
-            zoneIds = try fields.take("ZoneId")?.strings()
-            allAvailabilityZones = try fields.take("AllAvailabilityZones")?.boolean()
-            dryRun = try fields.take("DryRun")?.boolean()
-            filters = try fields.take("Filter")?.list(Filter.init(query:))
-            try fields.finish()
         }
     }
 }

@@ -5,6 +5,58 @@ import AWSProtocol
 import Model
 
 extension EC2 {
+    public struct DescribeAccountAttributesRequest: Sendable {
+        public var dryRun: Bool?
+        public var attributeNames: [String]?
+
+        public init() {}
+
+        public init(query: Query) throws(Fault) {
+            var fields = try Fields(query)
+            dryRun = try fields.take("DryRun")?.boolean()
+            attributeNames = try fields.take("AttributeName")?.strings(oneOf: AccountAttributeName.all)
+            try fields.finish()
+        }
+    }
+
+    public struct DescribeAccountAttributesResult: Sendable {
+        public var accountAttributes: [AccountAttribute]?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            if let accountAttributes {
+                xml.open("accountAttributeSet")
+                for item in accountAttributes {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("accountAttributeSet")
+            }
+        }
+    }
+
+    public struct DescribeAvailabilityZonesRequest: Sendable {
+        public var zoneNames: [String]?
+        public var zoneIds: [String]?
+        public var allAvailabilityZones: Bool?
+        public var dryRun: Bool?
+        public var filters: [Filter]?
+
+        public init() {}
+
+        public init(query: Query) throws(Fault) {
+            var fields = try Fields(query)
+            zoneNames = try fields.take("ZoneName")?.strings()
+            zoneIds = try fields.take("ZoneId")?.strings()
+            allAvailabilityZones = try fields.take("AllAvailabilityZones")?.boolean()
+            dryRun = try fields.take("DryRun")?.boolean()
+            filters = try fields.take("Filter")?.list(Filter.init(query:))
+            try fields.finish()
+        }
+    }
+
     public struct DescribeAvailabilityZonesResult: Sendable {
         public var availabilityZones: [AvailabilityZone]?
 
@@ -782,84 +834,6 @@ extension EC2 {
             xml.element("maximumBandwidthInMbps", maximumBandwidthInMbps)
             xml.element("maximumThroughputInMBps", maximumThroughputInMBps)
             xml.element("maximumIops", maximumIops)
-        }
-    }
-
-    public struct EbsInfo: Sendable {
-        public var ebsOptimizedSupport: String?
-        public var encryptionSupport: String?
-        public var ebsOptimizedInfo: EbsOptimizedInfo?
-        public var nvmeSupport: String?
-        public var maximumEbsAttachments: Int?
-        public var attachmentLimitType: String?
-        public var maximumEbsCards: Int?
-        public var ebsCards: [EbsCardInfo]?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("ebsOptimizedSupport", ebsOptimizedSupport)
-            xml.element("encryptionSupport", encryptionSupport)
-            if let ebsOptimizedInfo {
-                xml.open("ebsOptimizedInfo")
-                ebsOptimizedInfo.encode(into: &xml)
-                xml.close("ebsOptimizedInfo")
-            }
-            xml.element("nvmeSupport", nvmeSupport)
-            xml.element("maximumEbsAttachments", maximumEbsAttachments)
-            xml.element("attachmentLimitType", attachmentLimitType)
-            xml.element("maximumEbsCards", maximumEbsCards)
-            if let ebsCards {
-                xml.open("ebsCardSet")
-                for item in ebsCards {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("ebsCardSet")
-            }
-        }
-    }
-
-    public struct EbsInstanceBlockDevice: Sendable {
-        public var attachTime: Instant?
-        public var deleteOnTermination: Bool?
-        public var status: String?
-        public var volumeId: String?
-        public var associatedResource: String?
-        public var volumeOwnerId: String?
-        public var `operator`: OperatorResponse?
-        public var ebsCardIndex: Int?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("attachTime", attachTime)
-            xml.element("deleteOnTermination", deleteOnTermination)
-            xml.element("status", status)
-            xml.element("volumeId", volumeId)
-            xml.element("associatedResource", associatedResource)
-            xml.element("volumeOwnerId", volumeOwnerId)
-            if let `operator` {
-                xml.open("operator")
-                `operator`.encode(into: &xml)
-                xml.close("operator")
-            }
-            xml.element("ebsCardIndex", ebsCardIndex)
-        }
-    }
-
-    public struct EbsInstanceBlockDeviceSpecification: Sendable {
-        public var volumeId: String?
-        public var deleteOnTermination: Bool?
-
-        public init() {}
-
-        public init(query: Query) throws(Fault) {
-            var fields = try Fields(query)
-            volumeId = try fields.take("VolumeId")?.string()
-            deleteOnTermination = try fields.take("DeleteOnTermination")?.boolean()
-            try fields.finish()
         }
     }
 }

@@ -5,6 +5,84 @@ import AWSProtocol
 import Model
 
 extension EC2 {
+    public struct EbsInfo: Sendable {
+        public var ebsOptimizedSupport: String?
+        public var encryptionSupport: String?
+        public var ebsOptimizedInfo: EbsOptimizedInfo?
+        public var nvmeSupport: String?
+        public var maximumEbsAttachments: Int?
+        public var attachmentLimitType: String?
+        public var maximumEbsCards: Int?
+        public var ebsCards: [EbsCardInfo]?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("ebsOptimizedSupport", ebsOptimizedSupport)
+            xml.element("encryptionSupport", encryptionSupport)
+            if let ebsOptimizedInfo {
+                xml.open("ebsOptimizedInfo")
+                ebsOptimizedInfo.encode(into: &xml)
+                xml.close("ebsOptimizedInfo")
+            }
+            xml.element("nvmeSupport", nvmeSupport)
+            xml.element("maximumEbsAttachments", maximumEbsAttachments)
+            xml.element("attachmentLimitType", attachmentLimitType)
+            xml.element("maximumEbsCards", maximumEbsCards)
+            if let ebsCards {
+                xml.open("ebsCardSet")
+                for item in ebsCards {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("ebsCardSet")
+            }
+        }
+    }
+
+    public struct EbsInstanceBlockDevice: Sendable {
+        public var attachTime: Instant?
+        public var deleteOnTermination: Bool?
+        public var status: String?
+        public var volumeId: String?
+        public var associatedResource: String?
+        public var volumeOwnerId: String?
+        public var `operator`: OperatorResponse?
+        public var ebsCardIndex: Int?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("attachTime", attachTime)
+            xml.element("deleteOnTermination", deleteOnTermination)
+            xml.element("status", status)
+            xml.element("volumeId", volumeId)
+            xml.element("associatedResource", associatedResource)
+            xml.element("volumeOwnerId", volumeOwnerId)
+            if let `operator` {
+                xml.open("operator")
+                `operator`.encode(into: &xml)
+                xml.close("operator")
+            }
+            xml.element("ebsCardIndex", ebsCardIndex)
+        }
+    }
+
+    public struct EbsInstanceBlockDeviceSpecification: Sendable {
+        public var volumeId: String?
+        public var deleteOnTermination: Bool?
+
+        public init() {}
+
+        public init(query: Query) throws(Fault) {
+            var fields = try Fields(query)
+            volumeId = try fields.take("VolumeId")?.string()
+            deleteOnTermination = try fields.take("DeleteOnTermination")?.boolean()
+            try fields.finish()
+        }
+    }
+
     public struct EbsOptimizedInfo: Sendable {
         public var baselineBandwidthInMbps: Int?
         public var baselineThroughputInMBps: Double?
@@ -1032,52 +1110,6 @@ extension EC2 {
                 }
                 xml.close("groupSet")
             }
-        }
-    }
-
-    public struct InstanceBlockDeviceMapping: Sendable {
-        public var deviceName: String?
-        public var ebs: EbsInstanceBlockDevice?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("deviceName", deviceName)
-            if let ebs {
-                xml.open("ebs")
-                ebs.encode(into: &xml)
-                xml.close("ebs")
-            }
-        }
-    }
-
-    public struct InstanceBlockDeviceMappingSpecification: Sendable {
-        public var deviceName: String?
-        public var ebs: EbsInstanceBlockDeviceSpecification?
-        public var virtualName: String?
-        public var noDevice: String?
-
-        public init() {}
-
-        public init(query: Query) throws(Fault) {
-            var fields = try Fields(query)
-            deviceName = try fields.take("DeviceName")?.string()
-            ebs = try fields.take("Ebs")?.structure(EbsInstanceBlockDeviceSpecification.init(query:))
-            virtualName = try fields.take("VirtualName")?.string()
-            noDevice = try fields.take("NoDevice")?.string()
-            try fields.finish()
-        }
-    }
-
-    public struct InstanceCreditSpecification: Sendable {
-        public var instanceId: String?
-        public var cpuCredits: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("instanceId", instanceId)
-            xml.element("cpuCredits", cpuCredits)
         }
     }
 }

@@ -5,6 +5,52 @@ import AWSProtocol
 import Model
 
 extension EC2 {
+    public struct InstanceBlockDeviceMapping: Sendable {
+        public var deviceName: String?
+        public var ebs: EbsInstanceBlockDevice?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("deviceName", deviceName)
+            if let ebs {
+                xml.open("ebs")
+                ebs.encode(into: &xml)
+                xml.close("ebs")
+            }
+        }
+    }
+
+    public struct InstanceBlockDeviceMappingSpecification: Sendable {
+        public var deviceName: String?
+        public var ebs: EbsInstanceBlockDeviceSpecification?
+        public var virtualName: String?
+        public var noDevice: String?
+
+        public init() {}
+
+        public init(query: Query) throws(Fault) {
+            var fields = try Fields(query)
+            deviceName = try fields.take("DeviceName")?.string()
+            ebs = try fields.take("Ebs")?.structure(EbsInstanceBlockDeviceSpecification.init(query:))
+            virtualName = try fields.take("VirtualName")?.string()
+            noDevice = try fields.take("NoDevice")?.string()
+            try fields.finish()
+        }
+    }
+
+    public struct InstanceCreditSpecification: Sendable {
+        public var instanceId: String?
+        public var cpuCredits: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("instanceId", instanceId)
+            xml.element("cpuCredits", cpuCredits)
+        }
+    }
+
     public struct InstanceIpv4Prefix: Sendable {
         public var ipv4Prefix: String?
 
@@ -974,81 +1020,6 @@ extension EC2 {
             var fields = try Fields(query)
             ipv6Prefix = try fields.take("Ipv6Prefix")?.string()
             try fields.finish()
-        }
-    }
-
-    public struct Ipv6Range: Sendable {
-        public var description: String?
-        public var cidrIpv6: String?
-
-        public init() {}
-
-        public init(query: Query) throws(Fault) {
-            var fields = try Fields(query)
-            description = try fields.take("Description")?.string()
-            cidrIpv6 = try fields.take("CidrIpv6")?.string()
-            try fields.finish()
-        }
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("description", description)
-            xml.element("cidrIpv6", cidrIpv6)
-        }
-    }
-
-    public struct KeyPair: Sendable {
-        public var keyPairId: String?
-        public var tags: [Tag]?
-        public var keyName: String?
-        public var keyFingerprint: String?
-        public var keyMaterial: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("keyPairId", keyPairId)
-            if let tags {
-                xml.open("tagSet")
-                for item in tags {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("tagSet")
-            }
-            xml.element("keyName", keyName)
-            xml.element("keyFingerprint", keyFingerprint)
-            xml.element("keyMaterial", keyMaterial)
-        }
-    }
-
-    public struct KeyPairInfo: Sendable {
-        public var keyPairId: String?
-        public var keyType: String?
-        public var tags: [Tag]?
-        public var publicKey: String?
-        public var createTime: Instant?
-        public var keyName: String?
-        public var keyFingerprint: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("keyPairId", keyPairId)
-            xml.element("keyType", keyType)
-            if let tags {
-                xml.open("tagSet")
-                for item in tags {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("tagSet")
-            }
-            xml.element("publicKey", publicKey)
-            xml.element("createTime", createTime)
-            xml.element("keyName", keyName)
-            xml.element("keyFingerprint", keyFingerprint)
         }
     }
 }

@@ -5,6 +5,81 @@ import AWSProtocol
 import Model
 
 extension EC2 {
+    public struct Ipv6Range: Sendable {
+        public var description: String?
+        public var cidrIpv6: String?
+
+        public init() {}
+
+        public init(query: Query) throws(Fault) {
+            var fields = try Fields(query)
+            description = try fields.take("Description")?.string()
+            cidrIpv6 = try fields.take("CidrIpv6")?.string()
+            try fields.finish()
+        }
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("description", description)
+            xml.element("cidrIpv6", cidrIpv6)
+        }
+    }
+
+    public struct KeyPair: Sendable {
+        public var keyPairId: String?
+        public var tags: [Tag]?
+        public var keyName: String?
+        public var keyFingerprint: String?
+        public var keyMaterial: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("keyPairId", keyPairId)
+            if let tags {
+                xml.open("tagSet")
+                for item in tags {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("tagSet")
+            }
+            xml.element("keyName", keyName)
+            xml.element("keyFingerprint", keyFingerprint)
+            xml.element("keyMaterial", keyMaterial)
+        }
+    }
+
+    public struct KeyPairInfo: Sendable {
+        public var keyPairId: String?
+        public var keyType: String?
+        public var tags: [Tag]?
+        public var publicKey: String?
+        public var createTime: Instant?
+        public var keyName: String?
+        public var keyFingerprint: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("keyPairId", keyPairId)
+            xml.element("keyType", keyType)
+            if let tags {
+                xml.open("tagSet")
+                for item in tags {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("tagSet")
+            }
+            xml.element("publicKey", publicKey)
+            xml.element("createTime", createTime)
+            xml.element("keyName", keyName)
+            xml.element("keyFingerprint", keyFingerprint)
+        }
+    }
+
     public struct LaunchTemplateSpecification: Sendable {
         public var launchTemplateId: String?
         public var launchTemplateName: String?
@@ -838,58 +913,6 @@ extension EC2 {
             instanceIds = try fields.require("InstanceId").strings()
             dryRun = try fields.take("DryRun")?.boolean()
             try fields.finish()
-        }
-    }
-
-    public struct ReferencedSecurityGroup: Sendable {
-        public var groupId: String?
-        public var peeringStatus: String?
-        public var userId: String?
-        public var vpcId: String?
-        public var vpcPeeringConnectionId: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("groupId", groupId)
-            xml.element("peeringStatus", peeringStatus)
-            xml.element("userId", userId)
-            xml.element("vpcId", vpcId)
-            xml.element("vpcPeeringConnectionId", vpcPeeringConnectionId)
-        }
-    }
-
-    public struct Region: Sendable {
-        public var optInStatus: String?
-        public var geography: [RegionGeography]?
-        public var regionName: String?
-        public var endpoint: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("optInStatus", optInStatus)
-            if let geography {
-                xml.open("geographySet")
-                for item in geography {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("geographySet")
-            }
-            xml.element("regionName", regionName)
-            xml.element("regionEndpoint", endpoint)
-        }
-    }
-
-    public struct RegionGeography: Sendable {
-        public var name: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("name", name)
         }
     }
 }

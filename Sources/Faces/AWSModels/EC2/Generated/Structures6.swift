@@ -5,6 +5,58 @@ import AWSProtocol
 import Model
 
 extension EC2 {
+    public struct ReferencedSecurityGroup: Sendable {
+        public var groupId: String?
+        public var peeringStatus: String?
+        public var userId: String?
+        public var vpcId: String?
+        public var vpcPeeringConnectionId: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("groupId", groupId)
+            xml.element("peeringStatus", peeringStatus)
+            xml.element("userId", userId)
+            xml.element("vpcId", vpcId)
+            xml.element("vpcPeeringConnectionId", vpcPeeringConnectionId)
+        }
+    }
+
+    public struct Region: Sendable {
+        public var optInStatus: String?
+        public var geography: [RegionGeography]?
+        public var regionName: String?
+        public var endpoint: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("optInStatus", optInStatus)
+            if let geography {
+                xml.open("geographySet")
+                for item in geography {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("geographySet")
+            }
+            xml.element("regionName", regionName)
+            xml.element("regionEndpoint", endpoint)
+        }
+    }
+
+    public struct RegionGeography: Sendable {
+        public var name: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("name", name)
+        }
+    }
+
     public struct Reservation: Sendable {
         public var reservationId: String?
         public var ownerId: String?
@@ -1007,100 +1059,6 @@ extension EC2 {
             xml.element("device", device)
             xml.element("status", state)
             xml.element("attachTime", attachTime)
-        }
-    }
-
-    public struct Vpc: Sendable {
-        public var ownerId: String?
-        public var instanceTenancy: String?
-        public var ipv6CidrBlockAssociationSet: [VpcIpv6CidrBlockAssociation]?
-        public var cidrBlockAssociationSet: [VpcCidrBlockAssociation]?
-        public var isDefault: Bool?
-        public var encryptionControl: VpcEncryptionControl?
-        public var tags: [Tag]?
-        public var blockPublicAccessStates: BlockPublicAccessStates?
-        public var vpcId: String?
-        public var state: String?
-        public var cidrBlock: String?
-        public var dhcpOptionsId: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("ownerId", ownerId)
-            xml.element("instanceTenancy", instanceTenancy)
-            if let ipv6CidrBlockAssociationSet {
-                xml.open("ipv6CidrBlockAssociationSet")
-                for item in ipv6CidrBlockAssociationSet {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("ipv6CidrBlockAssociationSet")
-            }
-            if let cidrBlockAssociationSet {
-                xml.open("cidrBlockAssociationSet")
-                for item in cidrBlockAssociationSet {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("cidrBlockAssociationSet")
-            }
-            xml.element("isDefault", isDefault)
-            if let encryptionControl {
-                xml.open("encryptionControl")
-                encryptionControl.encode(into: &xml)
-                xml.close("encryptionControl")
-            }
-            if let tags {
-                xml.open("tagSet")
-                for item in tags {
-                    xml.open("item")
-                    item.encode(into: &xml)
-                    xml.close("item")
-                }
-                xml.close("tagSet")
-            }
-            if let blockPublicAccessStates {
-                xml.open("blockPublicAccessStates")
-                blockPublicAccessStates.encode(into: &xml)
-                xml.close("blockPublicAccessStates")
-            }
-            xml.element("vpcId", vpcId)
-            xml.element("state", state)
-            xml.element("cidrBlock", cidrBlock)
-            xml.element("dhcpOptionsId", dhcpOptionsId)
-        }
-    }
-
-    public struct VpcCidrBlockAssociation: Sendable {
-        public var associationId: String?
-        public var cidrBlock: String?
-        public var cidrBlockState: VpcCidrBlockState?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("associationId", associationId)
-            xml.element("cidrBlock", cidrBlock)
-            if let cidrBlockState {
-                xml.open("cidrBlockState")
-                cidrBlockState.encode(into: &xml)
-                xml.close("cidrBlockState")
-            }
-        }
-    }
-
-    public struct VpcCidrBlockState: Sendable {
-        public var state: String?
-        public var statusMessage: String?
-
-        public init() {}
-
-        public func encode(into xml: inout XMLWriter) {
-            xml.element("state", state)
-            xml.element("statusMessage", statusMessage)
         }
     }
 }

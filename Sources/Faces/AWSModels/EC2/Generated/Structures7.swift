@@ -5,6 +5,100 @@ import AWSProtocol
 import Model
 
 extension EC2 {
+    public struct Vpc: Sendable {
+        public var ownerId: String?
+        public var instanceTenancy: String?
+        public var ipv6CidrBlockAssociationSet: [VpcIpv6CidrBlockAssociation]?
+        public var cidrBlockAssociationSet: [VpcCidrBlockAssociation]?
+        public var isDefault: Bool?
+        public var encryptionControl: VpcEncryptionControl?
+        public var tags: [Tag]?
+        public var blockPublicAccessStates: BlockPublicAccessStates?
+        public var vpcId: String?
+        public var state: String?
+        public var cidrBlock: String?
+        public var dhcpOptionsId: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("ownerId", ownerId)
+            xml.element("instanceTenancy", instanceTenancy)
+            if let ipv6CidrBlockAssociationSet {
+                xml.open("ipv6CidrBlockAssociationSet")
+                for item in ipv6CidrBlockAssociationSet {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("ipv6CidrBlockAssociationSet")
+            }
+            if let cidrBlockAssociationSet {
+                xml.open("cidrBlockAssociationSet")
+                for item in cidrBlockAssociationSet {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("cidrBlockAssociationSet")
+            }
+            xml.element("isDefault", isDefault)
+            if let encryptionControl {
+                xml.open("encryptionControl")
+                encryptionControl.encode(into: &xml)
+                xml.close("encryptionControl")
+            }
+            if let tags {
+                xml.open("tagSet")
+                for item in tags {
+                    xml.open("item")
+                    item.encode(into: &xml)
+                    xml.close("item")
+                }
+                xml.close("tagSet")
+            }
+            if let blockPublicAccessStates {
+                xml.open("blockPublicAccessStates")
+                blockPublicAccessStates.encode(into: &xml)
+                xml.close("blockPublicAccessStates")
+            }
+            xml.element("vpcId", vpcId)
+            xml.element("state", state)
+            xml.element("cidrBlock", cidrBlock)
+            xml.element("dhcpOptionsId", dhcpOptionsId)
+        }
+    }
+
+    public struct VpcCidrBlockAssociation: Sendable {
+        public var associationId: String?
+        public var cidrBlock: String?
+        public var cidrBlockState: VpcCidrBlockState?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("associationId", associationId)
+            xml.element("cidrBlock", cidrBlock)
+            if let cidrBlockState {
+                xml.open("cidrBlockState")
+                cidrBlockState.encode(into: &xml)
+                xml.close("cidrBlockState")
+            }
+        }
+    }
+
+    public struct VpcCidrBlockState: Sendable {
+        public var state: String?
+        public var statusMessage: String?
+
+        public init() {}
+
+        public func encode(into xml: inout XMLWriter) {
+            xml.element("state", state)
+            xml.element("statusMessage", statusMessage)
+        }
+    }
+
     public struct VpcEncryptionControl: Sendable {
         public var vpcId: String?
         public var vpcEncryptionControlId: String?

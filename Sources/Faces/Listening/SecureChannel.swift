@@ -1,4 +1,4 @@
-//  TLS below HTTP for connections of the face's listener. Each connection takes the context that is
+//  TLS below HTTP for connections of a listener. Each connection takes the context that is
 //  current when it begins, which is how a renewed certificate comes in without a restart.
 
 import Certificates
