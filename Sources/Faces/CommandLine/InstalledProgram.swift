@@ -44,7 +44,7 @@ enum InstalledProgram {
             throw Fault(.storage, "could not put \(folder) in place: \(systemError())")
         }
         // On the disk before it has its name: a power cut would leave a program of zeros in place for good.
-        try await Command.run("sync", names(in: fresh).map { "\(fresh)/\($0)" } + [fresh])
+        try await Command.run("sync", Folder.names(in: fresh).map { "\(fresh)/\($0)" } + [fresh])
         guard rename(fresh, folder) == 0 else {
             throw Fault(.storage, "could not put \(folder) in place: \(systemError())")
         }
