@@ -244,7 +244,7 @@ public struct APIBench: Sendable {
             ("filter tag:env", [("Filter.1.Name", "tag:env"), ("Filter.1.Value.1", "env-3")], nil),
             ("filter state running", [("Filter.1.Name", "instance-state-name"), ("Filter.1.Value.1", "running")], nil),
             ("filter state stopped (none)", [("Filter.1.Name", "instance-state-name"), ("Filter.1.Value.1", "stopped")], nil),
-            ("filter name web-*7", [("Filter.1.Name", "tag:Name"), ("Filter.1.Value.1", "web-*7")], nil),
+            ("filter name web-*1", [("Filter.1.Name", "tag:Name"), ("Filter.1.Value.1", "web-*1")], nil),
             ("filter vpc-id", [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc)], nil),
         ]
         for (what, filter, aim) in lists {

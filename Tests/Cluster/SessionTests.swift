@@ -181,6 +181,7 @@ import Testing
             let session = { (host: Host) in
                 OwnerSession(
                     host: host.id, pool: host.pool, name: host.name, sender: DocumentSender(epoch: 1, counter: 0),
+                    now: cloud.clock.now,
                     log: Logger(label: "session"))
             }
             let key = made.instance.id.hex
@@ -214,7 +215,7 @@ import Testing
             #expect(epochs.new == epochs.old + 1)
             let host = cloud.hosts[0]
             let session = OwnerSession(
-                host: host.id, pool: host.pool, name: host.name, sender: DocumentSender(epoch: 1, counter: 0),
+                host: host.id, pool: host.pool, name: host.name, sender: DocumentSender(epoch: 1, counter: 0), now: cloud.clock.now,
                 log: Logger(label: "session"))
             let word = report(Section.machines, made.instance.id.hex, "off")
             await #expect(throws: Fault.self) { try await old.reports.write([word], from: session) }
@@ -228,6 +229,10 @@ import Testing
             let left = try await cloud.engine.read { tx throws(Fault) in try tx.find(Host.table, host.id) }
             #expect(left?.state == .up)
         }
+    }
+
+    private func state(_ cloud: TestCloud) async throws -> Host.State? {
+        try await cloud.engine.read { tx throws(Fault) in try tx.find(Host.table, cloud.hosts[0].id)?.state }
     }
 
     /// A host without a session is lost after the grace, takes no machines then, and is up when it is back.
@@ -245,7 +250,15 @@ import Testing
                 // Marked lost in the moment in which its session began: the next look puts it right.
                 try await cloud.engine.write { tx throws(Fault) in try tx.set(.lost, of: cloud.hosts[0].id) }
                 _ = try await controller.markLostHosts(since: [:])
+                #expect(try await state(cloud) == .up)
                 #expect(try await cloud.compute.launch(cloud.request(), by: cloud.call(cloud.first)).count == 1)
+                // A node that hangs keeps its session and says nothing.
+                cloud.clock.advance(by: .seconds(31))
+                let silent = try await controller.markLostHosts(since: [:])
+                #expect(silent.count == 1)
+                cloud.clock.advance(by: .seconds(11))
+                _ = try await controller.markLostHosts(since: silent)
+                #expect(try await state(cloud) == .lost)
             }
         }
     }

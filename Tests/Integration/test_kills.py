@@ -11,8 +11,13 @@ from test_simulated import any_image
 def run(load, killer, count, workers, pauses, kills):
     """Launches, and kills all the while, each process so often."""
     with killer, concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(load.launch_and_perhaps_end, number, pauses) for number in range(count)]:
-            done.result()
+        launches = [pool.submit(load.launch_and_perhaps_end, number, pauses) for number in range(count)]
+        try:
+            for done in concurrent.futures.as_completed(launches):
+                done.result()
+        finally:
+            # Where one was in vain, all would be.
+            pool.shutdown(wait=False, cancel_futures=True)
         killer.wait_until_each(kills)
 
 

@@ -36,7 +36,13 @@ def disk(tmp_path_factory):
 
     def unmount(where):
         mounted.remove(where)
-        ending.run("umount", str(where))
+        # A mount namespace that others made meanwhile may keep what it saw, and busy what lies below.
+        end = time.monotonic() + 5
+        while subprocess.run(["umount", str(where)], capture_output=True).returncode != 0:
+            if time.monotonic() > end:
+                ending.run("umount", "--lazy", str(where))
+                return
+            time.sleep(0.2)
 
     try:
         ending.run("truncate", "-s", "24G", str(folder / "below.img"))
@@ -161,10 +167,11 @@ def test_a_power_cut_under_real_machines(disk):
         image = cloud.image("starter")
         key.write_text(cloud.ec2.create_key_pair(KeyName="cut", KeyType="ed25519")["KeyMaterial"])
         key.chmod(0o600)
-        [group] = cloud.ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"]
-        cloud.ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[
+        group = cloud.ec2.create_security_group(GroupName="cut", Description="ssh")["GroupId"]
+        cloud.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
             {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
-        load = ending.Load(cloud, random, ImageId=image, InstanceType="t2.nano", KeyName="cut")
+        load = ending.Load(
+            cloud, random, ImageId=image, InstanceType="t2.nano", KeyName="cut", SecurityGroupIds=[group])
         elder = load.launch(0)
         load.wait_until_settled(60)
         [machine] = cloud.instances([elder])

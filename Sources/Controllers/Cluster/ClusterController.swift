@@ -50,6 +50,9 @@ public actor ClusterController: SessionHandler {
     /// How long a host may be without a session before it counts as lost: a restart of its node
     /// controller takes a second.
     static let grace = Duration.seconds(10)
+    /// A host that says nothing for so long in its session, not even that it is well, hangs: six times
+    /// its own interval.
+    static let silence = Duration.seconds(30)
 
     /// Takes the zone's lease under a new epoch.
     public init(
@@ -278,7 +281,8 @@ public actor ClusterController: SessionHandler {
         sessions[host]?.cancel()
         let counter = hello.epoch == epoch ? hello.counter : 0
         let session = OwnerSession(
-            host: host, pool: pool, name: hello.host, sender: DocumentSender(epoch: epoch, counter: counter), log: log)
+            host: host, pool: pool, name: hello.host, sender: DocumentSender(epoch: epoch, counter: counter), now: chance.now(),
+            log: log)
         sessions[host] = session
         log.info("host in session", metadata: ["host": "\(hello.host)", "accelerator": "\(hello.accelerator)"])
         return session
@@ -324,15 +328,16 @@ public actor ClusterController: SessionHandler {
         log.warning("host out of session", metadata: ["host": "\(session.name)"])
     }
 
-    /// Marks hosts that have been without a session for the grace time. To be called now and then.
+    /// Marks hosts that have been without a session, or silent in theirs, for the grace time. To be
+    /// called now and then.
     public func markLostHosts(since: [ID<Host>: Instant]) async throws(Fault) -> [ID<Host>: Instant] {
         let now = chance.now()
         let zone = zone
         let hosts = try await engine.read { tx throws(Fault) in try tx.hosts(in: zone.id) }
         var absent: [ID<Host>: Instant] = [:]
         for host in hosts {
-            if sessions[host.id] != nil {
-                // Its session began while it was being marked.
+            if let session = sessions[host.id], now - session.lastHeard < ClusterController.silence {
+                // Its session began while it was being marked, or it found its voice again.
                 if host.state == .lost { try await set(.up, of: host) }
                 continue
             }

@@ -15,18 +15,19 @@ final class OwnerSession: Sendable {
     let marks = Marks()
     private let log: Logger
     private let sender: Mutex<DocumentSender>
-    private let heard = Mutex(Instant(microseconds: 0))
+    private let heard: Mutex<Instant>
     private let questions = Questions()
 
     /// Changes are gathered for this long, so that a busy zone sends many in one update.
     static let gathering = Duration.milliseconds(4)
 
-    init(host: ID<Host>, pool: ID<Pool>, name: String, sender: DocumentSender, log: Logger) {
+    init(host: ID<Host>, pool: ID<Pool>, name: String, sender: DocumentSender, now: Instant, log: Logger) {
         self.host = host
         self.pool = pool
         self.name = name
         self.log = log
         self.sender = Mutex(sender)
+        heard = Mutex(now)
     }
 
     /// The answer to its hello.

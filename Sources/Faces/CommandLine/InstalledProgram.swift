@@ -40,9 +40,15 @@ enum InstalledProgram {
             try await Command.run("cp", ["--reflink=auto", "--", file, "\(fresh)/\(name)"])
             guard chmod("\(fresh)/\(name)", 0o755) == 0 else { throw Fault(.storage, "could not copy \(file): \(systemError())") }
         }
-        guard symlink("karri", "\(fresh)/\(HeaderReader.name)") == 0, rename(fresh, folder) == 0 else {
+        guard symlink("karri", "\(fresh)/\(HeaderReader.name)") == 0 else {
             throw Fault(.storage, "could not put \(folder) in place: \(systemError())")
         }
+        // On the disk before it has its name: a power cut would leave a program of zeros in place for good.
+        try await Command.run("sync", Folder.names(in: fresh).map { "\(fresh)/\($0)" } + [fresh])
+        guard rename(fresh, folder) == 0 else {
+            throw Fault(.storage, "could not put \(folder) in place: \(systemError())")
+        }
+        try AtomicFile.syncFolder(of: folder)
         return installed
     }
 

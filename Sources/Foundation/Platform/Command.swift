@@ -32,15 +32,20 @@ public enum Command {
         return result.output
     }
 
-    /// Like `run`, but a program's failure is a value. `status` is the exit code, or -signal.
+    /// Like `run`, but a program's failure is a value. `status` is the exit code, or -signal. A program
+    /// that was started is waited for, by a cancelled task too.
     public static func attempt(
         _ program: String, _ arguments: [String], input: String = "", outputLimit limit: Int = 16 << 20
     ) async throws(Fault) -> (status: Int, output: String, error: String) {
         let executable: Executable = program.hasPrefix("/") ? .path(FilePath(program)) : .name(program)
         do {
-            let record = try await Subprocess.run(
-                executable, arguments: Arguments(arguments), input: .string(input), output: .string(limit: limit),
-                error: .string(limit: 1 << 20))
+            // A run that is cancelled at the wrong moment leaves a descriptor open, over which the library
+            // traps. These programs end by themselves, so the run is one that cancelling does not reach.
+            let record = try await Task {
+                try await Subprocess.run(
+                    executable, arguments: Arguments(arguments), input: .string(input), output: .string(limit: limit),
+                    error: .string(limit: 1 << 20))
+            }.value
             let status: Int
             switch record.terminationStatus {
             case .exited(let code): status = Int(code)

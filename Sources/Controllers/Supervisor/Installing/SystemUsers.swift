@@ -70,12 +70,9 @@ public struct SystemUsers: Sendable, Hashable {
 
     /// By the real user id in /proc/PID/status (proc(5)).
     private static func processes(of user: UInt32) -> [Int32] {
-        Folder.readableNames(in: "/proc").compactMap { name in
-            guard let process = Int32(name), let status = readText("/proc/\(name)/status"),
-                let line = status.split(separator: "\n").first(where: { $0.hasPrefix("Uid:") }),
-                line.split(separator: "\t").dropFirst().first.flatMap({ UInt32($0) }) == user
-            else { return nil }
-            return process
+        Folder.readableNames(in: "/proc").compactMap { Int32($0) }.filter { process in
+            let line = readText("/proc/\(process)/status")?.split(separator: "\n").first { $0.hasPrefix("Uid:") }
+            return line?.split(separator: "\t").dropFirst().first.flatMap { UInt32($0) } == user
         }
     }
 

@@ -45,15 +45,15 @@ public struct ProcessIdentity: Sendable, Hashable, Codable {
         throw Fault(.denied, "process \(pid) could not be signalled: \(systemError())")
     }
 
-    /// Asks it to end, waits, and kills it when it does not. Blocks for at most `patience` and one
-    /// second more.
+    /// Asks it to end, waits, and kills it when it does not. Blocks for at most `patience` and ten
+    /// seconds more: on a host with too much to do even a killed process takes its time.
     ///
     /// - Throws: `Fault.timedOut` if it lives even then.
     public func end(within patience: Duration) throws(Fault) {
         guard try signal(SIGTERM) else { return }
         if waitUntilGone(patience) { return }
         guard try signal(SIGKILL) else { return }
-        guard waitUntilGone(.seconds(1)) else { throw Fault(.timedOut, "process \(pid) does not end") }
+        guard waitUntilGone(.seconds(10)) else { throw Fault(.timedOut, "process \(pid) does not end") }
     }
 
     private func waitUntilGone(_ limit: Duration) -> Bool {

@@ -97,8 +97,10 @@ enum Processes {
 
     /// glibc's allocator keeps a heap for each of many threads, and what long lists leave free in them
     /// (mallopt(3)): a few heaps that are trimmed hold a fraction of it.
+    /// Of a crash the log gets what a second can find out, because until then the process is not started again.
     private static let environment = [
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2",
         "MALLOC_TRIM_THRESHOLD_": "1048576", "MALLOC_MMAP_THRESHOLD_": "1048576",
+        "SWIFT_BACKTRACE": "symbolicate=fast,threads=crashed,images=none",
     ]
 }
