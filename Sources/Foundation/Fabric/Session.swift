@@ -39,13 +39,27 @@ public struct FabricServer: Sendable {
     public func run(mode: UInt32 = 0o660) async throws {
         unlink(path)
         defer { unlink(path) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await server.serve() }
-            try await waitUntilListening()
-            chmod(path, mode_t(mode))
-            try await group.waitForAll()
+        // A server that is cancelled traps when a connection comes in at that moment (NIO's writer is let
+        // go unfinished): it closes its door first, in a task that cancelling does not reach.
+        let serving = Task { try await server.serve() }
+        try await withTaskCancellationHandler {
+            // What keeps it from listening is thrown by the serving.
+            do {
+                try await waitUntilListening()
+                chmod(path, mode_t(mode))
+            } catch {}
+            try await serving.value
+        } onCancel: {
+            Task {
+                server.beginGracefulShutdown()
+                try? await Task.sleep(for: FabricServer.closing)
+                serving.cancel()
+            }
         }
     }
+
+    /// How long the door takes to close before sessions are ended, which would never end by themselves.
+    private static let closing = Duration.milliseconds(200)
 
     /// Returns once connections are accepted: the socket's name is there some moments before.
     public func waitUntilListening() async throws { _ = try await server.listeningAddress }
