@@ -66,6 +66,10 @@ extension NodeController {
 
     /// A disk: made once, given to its machine's user when that starts, removed when it should go.
     func lookAtDisk(_ key: String) async throws(Fault) -> Duration? {
+        try await turns.pass("disk \(key)") { () async throws(Fault) in try await matchDisk(key) }
+    }
+
+    private func matchDisk(_ key: String) async throws(Fault) -> Duration? {
         guard let entry = try await state.disk(key) else {
             reporter.forget(Section.disks, key)
             return nil
@@ -86,12 +90,6 @@ extension NodeController {
                 throw Fault(.internalError, "the disk's image has no digest")
             }
             try await disks.create(DiskSpecification(id: id, size: ByteCount(entry.size), source: source))
-            // A machine's start makes its disks in its own turn: the disk may have been removed, and been
-            // said to be, since the entry was read. Nobody would look at it again.
-            guard let now = try await state.disk(key), !now.absent else {
-                try await disks.remove(id)
-                return nil
-            }
             report(Section.disks, key, entry.epoch, "ready") { $0.size = entry.size }
             return nil
         } catch {

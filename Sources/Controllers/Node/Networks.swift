@@ -9,6 +9,10 @@ extension NodeController {
     /// Makes a routing domain as its entries say, or removes it.
     func lookAtDomain(_ id: String) async throws(Fault) -> Duration? {
         guard let domain = ID<Domain>(hex: id) else { return nil }
+        return try await turns.pass("domain \(id)") { () async throws(Fault) in try await matchDomain(domain, id) }
+    }
+
+    private func matchDomain(_ domain: ID<Domain>, _ id: String) async throws(Fault) -> Duration? {
         guard let plan = try await state.view(id)?.plan(names) else {
             try await dataplane.removeDomain(domain)
             return nil
@@ -22,23 +26,12 @@ extension NodeController {
     /// - Returns: When to try again, if a domain is not served yet or no edge is there.
     func lookAtEdge() async throws(Fault) -> Duration? {
         guard services.serveGuests else { return nil }
-        let guests = try await state.guests()
-        var domains: [EdgeDomain] = []
-        for id in await state.domains {
-            guard let view = try await state.view(id), !view.isEmpty, let here = guests[id] else { continue }
-            domains.append(
-                EdgeDomain(
-                    id: id, mtu: view.mtu,
-                    subnets: view.subnetPrefixes.map { subnet in
-                        EdgeSubnet(
-                            id: "subnet-0\(subnet.id.hex)", prefix: subnet.prefix, gateway: subnet.prefix.gateway,
-                            server: subnet.prefix.gateway,
-                            nameServers: [subnet.prefix.nameServer], served: [subnet.prefix.nameServer], domainName: privateZone)
-                    }, guests: here))
-        }
-        let document = EdgeDocument(
-            generation: Int64(await state.generation.counter),
-            settings: EdgeSettings(region: configuration.region, resolvers: configuration.resolvers), domains: domains)
+        return try await turns.pass("edge") { () async throws(Fault) in try await matchEdge() }
+    }
+
+    private func matchEdge() async throws(Fault) -> Duration? {
+        let document = try await state.edgeDocument(
+            EdgeSettings(region: configuration.region, resolvers: configuration.resolvers))
         let problems: [EdgeProblem]
         do throws(Fault) { problems = try await services.apply(document) } catch  where error.code == .unavailable {
             // The document is kept by the link and told to the next edge.
@@ -48,9 +41,5 @@ extension NodeController {
             log.warning("a domain is not served", metadata: ["domain": "\(problem.domain)", "reason": "\(problem.reason)"])
         }
         return problems.isEmpty ? nil : .seconds(1)
-    }
-
-    private var privateZone: String {
-        EdgeSettings(region: configuration.region).privateZone
     }
 }

@@ -26,6 +26,9 @@ public struct NodeController: Sendable {
     let slots: GuestSlots
     let reporter = Reporter()
     let graces = Graces()
+    /// Disks, domains and *edge* are looked at in turns of their own: a machine's start looks at them too,
+    /// and what it read before must not be done after what was read since.
+    let turns = Turnstile()
 
     /// How many entries are worked on side by side.
     static let runningMax = 16

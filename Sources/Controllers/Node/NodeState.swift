@@ -134,8 +134,25 @@ actor NodeState {
 
     var domains: [String] { document.sectionNames.compactMap { Section.domain(of: $0) }.sorted() }
 
+    /// What *edge* should serve.
+    func edgeDocument(_ settings: EdgeSettings) throws(Fault) -> EdgeDocument {
+        let guests = try guests()
+        var served: [EdgeDomain] = []
+        for id in domains {
+            guard let here = guests[id], let view = try view(id), !view.isEmpty else { continue }
+            let subnets = view.subnetPrefixes.map { subnet in
+                EdgeSubnet(
+                    id: "subnet-0\(subnet.id.hex)", prefix: subnet.prefix, gateway: subnet.prefix.gateway,
+                    server: subnet.prefix.gateway, nameServers: [subnet.prefix.nameServer], served: [subnet.prefix.nameServer],
+                    domainName: settings.privateZone)
+            }
+            served.append(EdgeDomain(id: id, mtu: view.mtu, subnets: subnets, guests: here))
+        }
+        return EdgeDocument(generation: Int64(generation.counter), settings: settings, domains: served)
+    }
+
     /// The guests of this host as *edge* should serve them, by the domain of their first port.
-    func guests() throws(Fault) -> [String: [EdgeGuest]] {
+    private func guests() throws(Fault) -> [String: [EdgeGuest]] {
         var guests: [String: [EdgeGuest]] = [:]
         for entry in document.entries(of: Section.edge) ?? [] {
             var known = guestFacts[entry.key]

@@ -1,19 +1,21 @@
-//  Lets the work on one domain pass one by one while other domains go on.
+//  Lets the work on one thing pass one by one while work on others goes on.
 
 import Model
 import Synchronization
 
-/// A lock for each key, taken in order of asking.
-final class Turnstile: Sendable {
+/// A lock for each key, taken in order of asking. Work under a key must not ask for the same key.
+public final class Turnstile: Sendable {
     /// The most that may wait for one key.
-    static let waitersMax = 4096
+    public static let waitersMax = 4096
 
     private let waiting = Mutex<[String: [CheckedContinuation<Void, Never>]]>([:])
+
+    public init() {}
 
     /// Runs `work`, where the caller runs, when nobody else works under `key`.
     ///
     /// - Throws: `Fault.unavailable` if too many wait, or what `work` throws.
-    func pass<Result>(
+    public func pass<Result>(
         _ key: String, isolation: isolated (any Actor)? = #isolation, _ work: () async throws(Fault) -> Result
     ) async throws(Fault) -> Result {
         try await enter(key)
@@ -37,7 +39,7 @@ final class Turnstile: Sendable {
             if turn == .refused { refused.withLock { $0 = true } }
             if turn != .later { continuation.resume() }
         }
-        if refused.withLock({ $0 }) { throw Fault(.unavailable, "too much work waits for one domain") }
+        if refused.withLock({ $0 }) { throw Fault(.unavailable, "too much work waits for \(key)") }
     }
 
     private func leave(_ key: String) {
