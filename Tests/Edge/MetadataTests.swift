@@ -212,8 +212,8 @@ import Testing
     }
 
     @Test func strangersLearnNothing() {
-        #expect(answer("/latest/meta-data/instance-id", from: IPv4Address(10, 0, 0, 99)).status == 404)
-        #expect(answer("/", from: IPv4Address(10, 0, 0, 99)).status == 404)
+        #expect(answer("/latest/meta-data/instance-id", from: IPv4Address(10, 0, 0, 99)).status == 503)
+        #expect(answer("/", from: IPv4Address(10, 0, 0, 99)).status == 503)
         #expect(answer("/latest/meta-data/instance-id", options: EdgeMetadataOptions(endpointEnabled: false)).status == 403)
         let off = EdgeMetadataOptions(endpointEnabled: false)
         #expect(

@@ -94,8 +94,15 @@ class Cloud:
             if done.returncode != 255 or not check:
                 assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stderr}"
                 return done.stdout
-            assert time.monotonic() < end, f"{address} does not answer: {done.stderr}"
+            assert time.monotonic() < end, f"{address} does not answer: {done.stderr}\n{self.console_of(address)}"
             time.sleep(0.5)
+
+    def console_of(self, address):
+        """What the machine at a public address wrote last, for a failure's report."""
+        found = self.ec2.describe_instances(Filters=[{"Name": "ip-address", "Values": [address]}])["Reservations"]
+        ids = [instance["InstanceId"] for reservation in found for instance in reservation["Instances"]]
+        outputs = [self.ec2.get_console_output(InstanceId=i).get("Output", "") for i in ids]
+        return "\n".join(f"== console of {i}\n{output[-3000:]}" for i, output in zip(ids, outputs))
 
     def eventually(self, condition, seconds=30):
         end = time.monotonic() + seconds

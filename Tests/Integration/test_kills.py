@@ -44,7 +44,8 @@ def test_kills_during_real_launches(cloud, key, open_group):
     random = ending.dice()
     others = set(ending.Load(cloud, random).states())
     request = {
-        "ImageId": cloud.starter, "InstanceType": "t2.nano", "KeyName": "story", "SecurityGroupIds": [open_group]}
+        "ImageId": cloud.starter, "InstanceType": "t2.nano", "KeyName": "story", "SecurityGroupIds": [open_group],
+        "UserData": "#!/bin/sh\necho here > /root/user-data-ran\n"}
     elders = ending.Load(cloud, random, **request)
     load = ending.Load(cloud, random, **request)
     try:
@@ -62,7 +63,9 @@ def test_kills_during_real_launches(cloud, key, open_group):
         machines = cloud.instances(load.alive)
         assert len({m["PrivateIpAddress"] for m in machines}) == len(machines)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            for hello in pool.map(lambda m: cloud.ssh(key, m["PublicIpAddress"], "echo here", seconds=240), machines):
+            # Its user data ran, whatever happened to the service that gives it while it asked.
+            hear = "until [ -s /root/user-data-ran ]; do sleep 1; done; cat /root/user-data-ran"
+            for hello in pool.map(lambda m: cloud.ssh(key, m["PublicIpAddress"], hear, seconds=240), machines):
                 assert hello == "here\n"
         for number in range(20):
             load.launch(number)

@@ -36,12 +36,12 @@ struct MetadataResponder: Sendable {
     static let tokenHeader = "x-aws-ec2-metadata-token"
     static let lifetimeHeader = "x-aws-ec2-metadata-token-ttl-seconds"
 
-    /// Answers a request from `entry`'s guest; nil stands for an address that no guest has, and
-    /// learns nothing.
+    /// Answers a request from `entry`'s guest; nil stands for an address that no guest is known to have,
+    /// and learns nothing: neither that there is a thing nor, before its guest is known, that there is none.
     func respond(
         to request: MetadataRequest, from entry: DomainTable.Entry?, in domain: DomainTable?, now: Instant, random: UInt64
     ) -> MetadataResponse {
-        guard let entry, let domain else { return failure(404) }
+        guard let entry, let domain else { return failure(503) }
         let options = entry.guest.options
         guard options.endpointEnabled else { return failure(403) }
         guard let path = MetadataPath(request.target) else { return failure(400) }
