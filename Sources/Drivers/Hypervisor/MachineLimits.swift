@@ -12,34 +12,19 @@ extension ControlGroups {
 
     /// The limits that cannot be held here, with why. Empty is good.
     public func unheldLimits() -> [String: String] {
-        var unheld: [String: String] = [:]
-        for limit in LimitFile.all where path(of: limit.file, in: "machines") == nil {
-            unheld[limit.name] = "no writable cgroup has \(limit.file.version1.name) or \(limit.file.version2.name)"
-        }
-        return unheld
+        LimitFile.all.reduce(into: [:]) { unheld, limit in unheld[limit.name] = obstacle(to: limit.file, in: "machines") }
     }
 
     /// Puts a machine's process under limits.
     ///
     /// - Returns: Those asked for that are not held, with why.
     func hold(_ process: Int32, of machine: String, to limits: Machine.Limits) -> [String: String] {
-        var unheld: [String: String] = [:]
-        var entered: Set<String> = []
-        for limit in LimitFile.all {
-            guard let value = limit.value(limits) else { continue }
-            guard let (file, version) = path(of: limit.file, in: group(of: machine)) else {
-                unheld[limit.name] = "no cgroup for it"
-                continue
-            }
-            guard ControlGroups.write(version == 1 ? value.version1 : value.version2, to: file) else {
-                unheld[limit.name] = "could not write \(file): \(systemError())"
-                continue
-            }
-            let folder = String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)])
-            guard entered.insert(folder).inserted else { continue }
-            if !ControlGroups.write(String(process), to: folder + "/cgroup.procs") {
-                unheld[limit.name] = "could not move the process into \(folder): \(systemError())"
-            }
+        let asked = LimitFile.all.compactMap { limit in
+            limit.value(limits).map { (limit.name, limit.file, version1: $0.version1, version2: $0.version2) }
+        }
+        var (folders, unheld) = limit(group(of: machine), to: asked)
+        for folder in folders where !ControlGroups.write(String(process), to: folder + "/cgroup.procs") {
+            unheld["process"] = "could not move the process into \(folder): \(systemError())"
         }
         return unheld
     }

@@ -115,15 +115,49 @@ extension ControlGroups {
 
     /// Where a limit of a group is written; the group is made. Nil where no hierarchy that can be
     /// written to has it.
-    public func path(of file: File, in group: String) -> (path: String, version: Int)? {
+    private func place(of file: File, in group: String) -> (folder: String, file: String, version: Int)? {
         for hierarchy in hierarchies {
             let entry = hierarchy.version == 1 ? file.version1 : file.version2
-            guard hierarchy.controllers.contains(entry.controller), ControlGroups.make(folder(group, hierarchy)) else { continue }
+            let folder = folder(group, hierarchy)
+            guard hierarchy.controllers.contains(entry.controller), ControlGroups.make(folder) else { continue }
             if hierarchy.version == 2 { enable(entry.controller, above: group, hierarchy) }
-            let path = folder(group, hierarchy) + "/" + entry.name
-            if access(path, W_OK) == 0 { return (path, hierarchy.version) }
+            if access("\(folder)/\(entry.name)", W_OK) == 0 { return (folder, entry.name, hierarchy.version) }
         }
         return nil
+    }
+
+    /// Limits a group.
+    ///
+    /// - Parameter limits: What is limited, by a name of the caller's, and the value as each version writes it.
+    /// - Returns: The folders that hold the limits, which processes must join; and the limits that are
+    ///   not held, with why.
+    public func limit(
+        _ group: String, to limits: [(name: String, file: File, version1: String, version2: String)]
+    ) -> (folders: [String], unheld: [String: String]) {
+        var folders: [String] = []
+        var unheld: [String: String] = [:]
+        for limit in limits {
+            guard let (folder, file, version) = place(of: limit.file, in: group) else {
+                unheld[limit.name] = ControlGroups.isMissing(limit.file)
+                continue
+            }
+            let value = version == 1 ? limit.version1 : limit.version2
+            if !ControlGroups.write(value, to: "\(folder)/\(file)") {
+                unheld[limit.name] = "could not write \(value) to \(folder)/\(file): \(systemError())"
+            } else if !folders.contains(folder) {
+                folders.append(folder)
+            }
+        }
+        return (folders, unheld)
+    }
+
+    /// Why a limit cannot be held in a group; nil: it can.
+    public func obstacle(to file: File, in group: String) -> String? {
+        place(of: file, in: group) == nil ? ControlGroups.isMissing(file) : nil
+    }
+
+    private static func isMissing(_ file: File) -> String {
+        "no writable control group has " + Set([file.version1.name, file.version2.name]).sorted().joined(separator: " or ")
     }
 
     /// The files through which a process joins a group, which is made in each hierarchy where it can be.

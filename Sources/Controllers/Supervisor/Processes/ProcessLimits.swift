@@ -12,21 +12,12 @@ extension ControlGroups {
     ///
     /// - Returns: Descriptors for the caller to close, and what could not be held, in words.
     func open(_ name: String, _ limits: ResourceLimits) -> (descriptors: [Int32], unheld: [String]) {
-        var folders: [String] = []
-        var unheld: [String] = []
-        for (file, value) in [(File.memory, limits.memoryBytes), (File.tasks, limits.tasks)] {
-            guard let value else { continue }
-            guard let (path, _) = path(of: file, in: name) else {
-                unheld.append("no control group has \(file.version2.name)")
-                continue
-            }
-            guard ControlGroups.write("\(value)", to: path) else {
-                unheld.append("could not write \(value) to \(path): \(systemError())")
-                continue
-            }
-            let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-            if !folders.contains(folder) { folders.append(folder) }
+        let asked = [("memory", File.memory, limits.memoryBytes), ("tasks", File.tasks, limits.tasks)].compactMap {
+            name, file, value in
+            value.map { (name, file, version1: "\($0)", version2: "\($0)") }
         }
+        let (folders, refused) = limit(name, to: asked)
+        var unheld = refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
         var descriptors: [Int32] = []
         for folder in folders {
             let file = Glibc.open("\(folder)/cgroup.procs", O_WRONLY | O_CLOEXEC)
