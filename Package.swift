@@ -73,7 +73,7 @@ let house: [Part] = [
         name: "Operations", folder: "Foundation/Operations", uses: ["Model", "Meters", "Store", "Platform"], products: ["Logging"],
         tested: true, testUses: ["DatabaseTesting"]),
     Part(
-        name: "Fabric", folder: "Foundation/Fabric", uses: ["Model"],
+        name: "Fabric", folder: "Foundation/Fabric", uses: ["Model", "Platform"],
         products: ["Crypto", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf", "SwiftProtobuf"], tested: true),
 
     // Drivers.
@@ -122,7 +122,7 @@ let house: [Part] = [
 
     // Faces.
     Part(
-        name: "Listening", folder: "Faces/Listening", uses: ["Certificates"],
+        name: "Listening", folder: "Faces/Listening", uses: ["Certificates", "Platform"],
         products: ["Hummingbird", "Logging", "NIOCore", "NIOSSL", "ServiceLifecycle"], tested: true),
     Part(
         name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true,

@@ -5,6 +5,7 @@ import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import Platform
 import ServiceLifecycle
 
 /// One listening address.
@@ -46,17 +47,15 @@ public struct HTTPListener: Sendable {
     }
 
     /// Asks the server to end in order where the task is cancelled. A server that is itself cancelled
-    /// traps when a connection comes in at that moment (NIO's writer is let go unfinished), so it runs
-    /// in a task that cancelling does not reach, and that is awaited in any case.
+    /// traps when a connection comes in at that moment (NIO's writer is let go unfinished).
     private func run(_ application: some ApplicationProtocol, _ logger: Logger) async throws {
         var settings = ServiceGroupConfiguration(services: [application], logger: logger)
         settings.maximumGracefulShutdownDuration = endingPatience
         let group = ServiceGroup(configuration: settings)
-        let serving = Task { try await group.run() }
-        try await withTaskCancellationHandler {
-            try await serving.value
-        } onCancel: {
-            Task { await group.triggerGracefulShutdown() }
+        try await shielded {
+            try await group.run()
+        } onCancel: { _ in
+            await group.triggerGracefulShutdown()
         }
     }
 

@@ -4,6 +4,7 @@
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import Model
+import Platform
 
 #if canImport(Glibc)
     import Glibc
@@ -40,21 +41,19 @@ public struct FabricServer: Sendable {
         unlink(path)
         defer { unlink(path) }
         // A server that is cancelled traps when a connection comes in at that moment (NIO's writer is let
-        // go unfinished): it closes its door first, in a task that cancelling does not reach.
-        let serving = Task { try await server.serve() }
-        try await withTaskCancellationHandler {
+        // go unfinished): it closes its door first.
+        try await shielded {
+            async let serving: Void = server.serve()
             // What keeps it from listening is thrown by the serving.
             do {
                 try await waitUntilListening()
                 chmod(path, mode_t(mode))
             } catch {}
-            try await serving.value
-        } onCancel: {
-            Task {
-                server.beginGracefulShutdown()
-                try? await Task.sleep(for: FabricServer.closing)
-                serving.cancel()
-            }
+            try await serving
+        } onCancel: { serving in
+            server.beginGracefulShutdown()
+            try? await Task.sleep(for: FabricServer.closing)
+            serving.cancel()
         }
     }
 

@@ -41,11 +41,11 @@ public enum Command {
         do {
             // A run that is cancelled at the wrong moment leaves a descriptor open, over which the library
             // traps. These programs end by themselves, so the run is one that cancelling does not reach.
-            let record = try await Task {
+            let record = try await shielded {
                 try await Subprocess.run(
                     executable, arguments: Arguments(arguments), input: .string(input), output: .string(limit: limit),
                     error: .string(limit: 1 << 20))
-            }.value
+            }
             let status: Int
             switch record.terminationStatus {
             case .exited(let code): status = Int(code)
