@@ -85,16 +85,20 @@ class Cloud:
     def ssh(self, key, address, command, check=True, seconds=90, user="root"):
         """Runs a command in a guest, trying again while the guest does not answer yet."""
         end = time.monotonic() + seconds
+        words = [
+            "ssh", "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+            "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"{user}@{address}", command]
         while True:
-            done = subprocess.run(
-                ["ssh", "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                 "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"{user}@{address}", command],
-                capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+            left = end - time.monotonic()
+            try:
+                done = subprocess.run(words, capture_output=True, text=True, timeout=max(left, 10), stdin=subprocess.DEVNULL)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"{command}: in vain\n{self.console_of(address)}") from None
             # 255 is ssh's own failure; every other code is the command's.
             if done.returncode != 255 or not check:
                 assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stderr}"
                 return done.stdout
-            assert time.monotonic() < end, f"{address} does not answer: {done.stderr}\n{self.console_of(address)}"
+            assert left > 0, f"{address} does not answer: {done.stderr}\n{self.console_of(address)}"
             time.sleep(0.5)
 
     def console_of(self, address):
