@@ -150,7 +150,7 @@ import Testing
         kill(try host.process("run/qemu/\(leaves.name).pid"), SIGKILL)
         try await expect(events, .lost)
         let adopted = try await milliseconds {
-            try await host.eventually("the machine is adopted") { try await host.status(stays.name)?.state == .running }
+            try await host.eventually("the machine is adopted") { (try? await host.status(stays.name))?.state == .running }
         }
         #expect(try host.process("libvirtd.pid") != daemon)
         #expect(try await host.status(stays.name)?.metadata == stays.metadata)
@@ -158,11 +158,39 @@ import Testing
         let ticks = try await host.console(stays.name).ranges(of: "TICK").count
         try await host.said(stays.name, "TICK", times: ticks + 1)
 
+        for _ in 0..<3 { try await neverCalledOff(host, stays.name) }
+
         // Events come over the new connection too.
         try await host.driver.pause(stays.name)
         try await expect(events, .paused(name: stays.name, reason: .requested))
         let destroyed = try await milliseconds { try await host.driver.destroy(stays.name) }
         print("adopted after \(adopted) ms, destroyed in \(destroyed) ms")
+    }
+
+    /// Whoever asks for a machine while the daemon is killed hears that nobody can tell, and not that it is off.
+    private func neverCalledOff(_ host: TestHost, _ name: String) async throws {
+        let daemon = try host.process("libvirtd.pid")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    while true {
+                        guard let status = try? await host.driver.status(of: name) else {
+                            if Task.isCancelled { return }
+                            continue
+                        }
+                        #expect(status.state == .running)
+                        if Task.isCancelled { return }
+                    }
+                }
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            kill(daemon, SIGKILL)
+            try await host.eventually("another daemon answers") {
+                let state = (try? await host.driver.status(of: name))?.state
+                return (try? host.process("libvirtd.pid")) != daemon && state == .running
+            }
+            group.cancelAll()
+        }
     }
 
     private func whatGoesWrong(_ host: TestHost) async throws {

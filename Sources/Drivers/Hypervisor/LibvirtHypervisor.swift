@@ -151,14 +151,14 @@ public final class LibvirtHypervisor: HypervisorDriver {
 
     public func resume(_ name: String) async throws(Fault) {
         try await change(name, "resume") { domain, action throws(Fault) in
-            if Self.state(of: domain)?.0 == .running { return }
+            if try Self.state(of: domain, action)?.0 == .running { return }
             if virDomainResume(domain) != 0 { throw LibvirtFault.last(action) }
         }
     }
 
     public func pause(_ name: String) async throws(Fault) {
         try await change(name, "pause") { domain, action throws(Fault) in
-            if Self.state(of: domain)?.0 == .paused { return }
+            if try Self.state(of: domain, action)?.0 == .paused { return }
             if virDomainSuspend(domain) != 0 { throw LibvirtFault.last(action) }
         }
     }
@@ -184,7 +184,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
                 // The event that says so may come after whoever asked has listed the machines.
                 if virDomainDestroy(domain) == 0 { return endings.note(name, .destroyed) }
                 let fault = LibvirtFault.last(action)
-                guard let (state, _) = Self.state(of: domain), state != .off else { return }
+                guard let (state, _) = try Self.state(of: domain, action), state != .off else { return }
                 throw fault
             }
         } catch {
@@ -258,7 +258,7 @@ public final class LibvirtHypervisor: HypervisorDriver {
             throw LibvirtFault.last("look at \(name)")
         }
         defer { virDomainFree(domain) }
-        return status(of: domain)
+        return try status(of: domain, "look at \(name)")
     }
 
     private func running(on connection: LibvirtConnection) throws(Fault) -> [MachineStatus] {
@@ -269,12 +269,16 @@ public final class LibvirtHypervisor: HypervisorDriver {
             for domain in UnsafeBufferPointer(start: domains, count: Int(count)) { domain.map { _ = virDomainFree($0) } }
             free(domains)
         }
-        return UnsafeBufferPointer(start: domains, count: Int(count)).compactMap { $0.flatMap(status) }
+        var machines: [MachineStatus] = []
+        for case let domain? in UnsafeBufferPointer(start: domains, count: Int(count)) {
+            if let machine = try status(of: domain, "list the machines") { machines.append(machine) }
+        }
+        return machines
     }
 
-    /// Nil for one that has ended since it was listed.
-    private func status(of domain: virDomainPtr) -> MachineStatus? {
-        guard let (state, reason) = Self.state(of: domain), let text = virDomainGetName(domain) else { return nil }
+    /// Nil for one that has ended since it was found. A daemon that goes away meanwhile has not said so.
+    private func status(of domain: virDomainPtr, _ action: String) throws(Fault) -> MachineStatus? {
+        guard let (state, reason) = try Self.state(of: domain, action), let text = virDomainGetName(domain) else { return nil }
         let name = String(cString: text)
         var uuid = [CChar](repeating: 0, count: Int(VIR_UUID_STRING_BUFLEN))
         guard virDomainGetUUIDString(domain, &uuid) == 0 else { return nil }
@@ -292,10 +296,15 @@ public final class LibvirtHypervisor: HypervisorDriver {
     }
 
     /// Nil for a domain that is gone.
-    private static func state(of domain: virDomainPtr) -> (MachineStatus.State, MachineStatus.Reason)? {
+    private static func state(
+        of domain: virDomainPtr, _ action: String
+    ) throws(Fault) -> (MachineStatus.State, MachineStatus.Reason)? {
         var state: Int32 = 0
         var reason: Int32 = 0
-        guard virDomainGetState(domain, &state, &reason, 0) == 0 else { return nil }
+        guard virDomainGetState(domain, &state, &reason, 0) == 0 else {
+            if LibvirtFault.isAbsence { return nil }
+            throw LibvirtFault.last(action)
+        }
         return LibvirtStates.state(state, reason)
     }
 
