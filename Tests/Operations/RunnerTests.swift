@@ -39,6 +39,61 @@ import Testing
         }
     }
 
+    /// Steps that do not wait are one transaction; where a worker may die between them, each is its own.
+    @Test(arguments: EngineName.allCases, [true, false])
+    func oneTransactionUpToAWait(engine: EngineName, mayDie: Bool) async throws {
+        let seen = Mutex<[String]>([])
+        func step(_ name: String, _ outcome: StepOutcome) -> Step {
+            Step(name) { tx, context throws(Fault) in
+                // What of the operation is committed, as each step sees it.
+                let stored = try tx.find(Operation.table, context.operation.id)
+                seen.withLock { $0.append("\(name) after \(stored?.step ?? "")") }
+                return outcome
+            }
+        }
+        let later = Instant(seconds: 4_000_000_000)
+        let program = Program(
+            "lab.four",
+            steps: [
+                step("one", .go(to: "two")), step("two", .go(to: "three")),
+                step("three", .wait(for: [AwaitedRow("holding", 9)], until: later)),
+            ])
+        try await Lab.with(engine) { lab in
+            let id = try await lab.begin(program, 5)
+            try await lab.runner([program], mayDie ? FailPoints { _ in false } : .none).run(id)
+            let expected =
+                mayDie
+                ? ["one after one", "two after two", "three after three"] : ["one after one", "two after one", "three after one"]
+            #expect(seen.withLock(\.self) == expected)
+            #expect(try await lab.operation(id)?.step == "three")
+        }
+    }
+
+    /// A later step that refuses takes nothing back of those before it, and decides on its own refusal.
+    @Test(arguments: EngineName.allCases)
+    func whatWentBeforeARefusalStays(engine: EngineName) async throws {
+        let program = Program(
+            "lab.late",
+            steps: [
+                Step("first") { tx, context throws(Fault) in
+                    Lab.count(tx, context.operation.subject)
+                    return .go(to: "second")
+                },
+                Step("second") { tx, context throws(Fault) in
+                    Lab.count(tx, context.operation.subject)
+                    throw Fault(.wrongState, "never")
+                },
+            ],
+            refused: { _, context, fault throws(Fault) in .failed("\(context.operation.step): \(fault.message)") })
+        try await Lab.with(engine) { lab in
+            let id = try await lab.begin(program, 5)
+            try await lab.runner([program]).run(id)
+            let ended = try await lab.operation(id)
+            #expect(ended?.state == .failed && ended?.fault == "second: never")
+            #expect(try await lab.counted(5) == 1)
+        }
+    }
+
     /// Eight workers at once on one operation: each step is committed by one.
     @Test(arguments: EngineName.allCases)
     func manyWorkersOneCommit(engine: EngineName) async throws {

@@ -20,11 +20,21 @@ public struct FailPoint: Sendable, Hashable {
 /// Decides, at each fail point, whether the worker dies there (or, at `twice`, whether the step is
 /// run again although it has committed). The default never interferes.
 public struct FailPoints: Sendable {
-    public var strikes: @Sendable (FailPoint) -> Bool
+    public let strikes: @Sendable (FailPoint) -> Bool
+    /// Whether it never interferes.
+    let isNone: Bool
 
-    public init(strikes: @escaping @Sendable (FailPoint) -> Bool) { self.strikes = strikes }
+    public init(strikes: @escaping @Sendable (FailPoint) -> Bool) {
+        self.strikes = strikes
+        isNone = false
+    }
 
-    public static let none = FailPoints { _ in false }
+    private init() {
+        strikes = { _ in false }
+        isNone = true
+    }
+
+    public static let none = FailPoints()
 }
 
 /// What a struck worker throws instead of dying with its process.

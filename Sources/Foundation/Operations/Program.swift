@@ -1,5 +1,5 @@
-//  What an operation does: named steps, read from top to bottom. A step is one transaction over
-//  the store and touches nothing else, so it may be killed before, killed after, or run twice.
+//  What an operation does: named steps, read from top to bottom. A step is part of one transaction
+//  over the store and touches nothing else, so it may be killed before, killed after, or run twice.
 
 import Database
 import FoundationEssentials
@@ -33,7 +33,7 @@ public struct StepContext: Sendable {
 
 /// How a step ended.
 public enum StepOutcome: Sendable, Hashable {
-    /// On with another step, at once.
+    /// On with another step, at once and mostly in the same transaction.
     case go(to: String)
     /// The same step again when one of the rows changes, or when the time is up.
     case wait(for: [AwaitedRow], until: Instant)
@@ -44,7 +44,8 @@ public enum StepOutcome: Sendable, Hashable {
     case failed(String)
 }
 
-/// One step: its name, which is what the operation's row says, and its transaction.
+/// One step: its name, which is what the operation's row says, and what it does in its transaction,
+/// which steps that go on to each other share.
 public struct Step: Sendable {
     public let name: String
     public let run: @Sendable (Writing, inout StepContext) throws(Fault) -> StepOutcome

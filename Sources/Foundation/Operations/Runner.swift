@@ -1,11 +1,12 @@
-//  Runs the steps of one operation. Each step is one transaction that raises the operation's
-//  attempt, so that of two workers on one step only one commits.
+//  Runs the steps of one operation. Each stretch of steps, up to one that waits or ends, is one
+//  transaction that raises the operation's attempt, so that of two workers on one only one commits.
 
 import Database
 import Logging
 import Meters
 import Model
 import Store
+import Synchronization
 
 /// Runs operations by their programs.
 public struct Runner: Sendable {
@@ -38,7 +39,7 @@ public struct Runner: Sendable {
     @discardableResult
     public func run(_ id: ID<Operation>) async throws -> [AwaitedRow] {
         while true {
-            switch try await runStep(of: id) {
+            switch try await runStretch(of: id) {
             case .go: continue
             case .wait(let rows, _): return rows
             case .finished, .failed, nil: return []
@@ -46,19 +47,20 @@ public struct Runner: Sendable {
         }
     }
 
-    /// Runs the current step once; nil when there is nothing to run, or another worker was faster.
-    func runStep(of id: ID<Operation>) async throws -> StepOutcome? {
+    /// Runs the current step, and what it goes on to, once; nil when there is nothing to run, or another
+    /// worker was faster.
+    private func runStretch(of id: ID<Operation>) async throws -> StepOutcome? {
         guard let operation = try await engine.readNow({ tx throws(Fault) in try tx.find(Operation.table, id) }),
             operation.state == .running
         else { return nil }
-        guard let program = programs[operation.kind], let step = program.step(named: operation.step) else {
+        guard let program = programs[operation.kind], program.step(named: operation.step) != nil else {
             log.error(
                 "no program knows this step",
                 metadata: ["operation": "\(id)", "kind": "\(operation.kind)", "step": "\(operation.step)"])
             return nil
         }
         try strike(operation, .before)
-        let outcome = try await commit(step, of: program, operation)
+        let outcome = try await commit(program, operation)
         switch outcome {
         case .finished: ended.count(operation.kind, "succeeded")
         case .failed: ended.count(operation.kind, "failed")
@@ -67,7 +69,7 @@ public struct Runner: Sendable {
         try strike(operation, .after)
         if failPoints.strikes(FailPoint(kind: operation.kind, step: operation.step, place: .twice)) {
             // The same attempt once more, as by a worker that did not hear of its own commit.
-            _ = try await commit(step, of: program, operation)
+            _ = try await commit(program, operation)
         }
         return outcome
     }
@@ -77,19 +79,54 @@ public struct Runner: Sendable {
         if failPoints.strikes(point) { throw Killed(point: point) }
     }
 
-    /// One attempt at a step; nil when another worker was faster.
-    private func commit(_ step: Step, of program: Program, _ operation: Operation) async throws(Fault) -> StepOutcome? {
+    /// One attempt; nil when another worker was faster.
+    private func commit(_ program: Program, _ operation: Operation) async throws(Fault) -> StepOutcome? {
         let now = chance.now()
         let seed = chance.bits()
-        do throws(Fault) {
-            return try await attempt(operation) { tx throws(Fault) in
-                var context = StepContext(
-                    operation: operation, now: now, dice: Dice(seed: seed), isOverdue: operation.deadline.map { $0 <= now } ?? false
-                )
-                return try settle(tx, operation, try step.run(tx, &context), now)
+        // Where workers die at steps, each step has its own transaction, so that they die between any two.
+        var stepsMax = failPoints.isNone ? program.steps.count : 1
+        while true {
+            let begun = Mutex(0)
+            let most = stepsMax
+            do throws(Fault) {
+                return try await attempt(operation) { tx throws(Fault) in
+                    begun.withLock { $0 = 0 }
+                    return try stretch(tx, program, operation, most, now, seed) { begun.withLock { $0 += 1 } }
+                }
+            } catch {
+                // A later step's refusal is that step's own: those before it are committed first.
+                guard begun.withLock(\.self) > 1 else {
+                    return try await refuse(error, program, operation, now, seed)
+                }
+                stepsMax = 1
             }
-        } catch {
-            return try await refuse(error, step, of: program, operation, now, seed)
+        }
+    }
+
+    /// Runs steps until one waits or ends, or so many have run, and writes where the operation stands then.
+    private func stretch(
+        _ tx: Writing, _ program: Program, _ operation: Operation, _ stepsMax: Int, _ now: Instant, _ seed: UInt64,
+        onBegin: () -> Void
+    ) throws(Fault) -> StepOutcome {
+        var dice = Dice(seed: seed)
+        var operation = operation
+        let attempt = operation.attempt
+        var stepsLeft = stepsMax
+        while true {
+            guard let step = program.step(named: operation.step) else {
+                throw Fault(.internalError, "\(program.kind) has no step \(operation.step).", kind: .operation)
+            }
+            onBegin()
+            var context = StepContext(
+                operation: operation, now: now, dice: dice, isOverdue: operation.deadline.map { $0 <= now } ?? false)
+            let outcome = try step.run(tx, &context)
+            dice = context.dice
+            operation.settle(outcome, at: now)
+            stepsLeft -= 1
+            guard case .go = outcome, stepsLeft > 0 else {
+                try write(tx, operation, outcome, from: attempt)
+                return outcome
+            }
         }
     }
 
@@ -106,51 +143,31 @@ public struct Runner: Sendable {
         }
     }
 
-    /// Writes a step's outcome over the attempt that it began from.
-    private func settle(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, _ now: Instant) throws(Fault) -> StepOutcome
-    {
-        var next = operation
-        next.attempt += 1
-        next.refusals = 0
-        next.due = nil
-        next.deadline = nil
-        var awaited: [AwaitedRow] = []
-        switch outcome {
-        case .go(let name):
-            next.step = name
-            next.due = now
-        case .wait(let rows, let until):
-            awaited = rows
-            next.due = until
-            next.deadline = until
-        case .finished:
-            next.state = .succeeded
-            next.ended = now
-        case .failed(let reason):
-            next.state = .failed
-            next.fault = reason
-            next.ended = now
-        }
-        guard try tx.advance(next, from: operation.attempt) else {
+    /// Writes an operation over the attempt that it began from.
+    private func write(_ tx: Writing, _ operation: Operation, _ outcome: StepOutcome, from attempt: Int64) throws(Fault) {
+        guard try tx.advance(operation, from: attempt) else {
             throw Fault(.conflict, "The operation moved on.", kind: .operation)
         }
+        var awaited: [AwaitedRow] = []
+        if case .wait(let rows, _) = outcome { awaited = rows }
         try tx.wait(operation.id, for: awaited)
-        if next.ended != nil {
+        if operation.ended != nil {
             try tx.letGo(operation.id)
             tx.changed("operation", operation.id.stored, account: operation.account.stored)
         }
-        return outcome
     }
 
     /// A step's fault: what may pass is tried again later, what will not goes to the program.
     private func refuse(
-        _ fault: Fault, _ step: Step, of program: Program, _ operation: Operation, _ now: Instant, _ seed: UInt64
+        _ fault: Fault, _ program: Program, _ operation: Operation, _ now: Instant, _ seed: UInt64
     ) async throws(Fault) -> StepOutcome? {
         let mayPass = [Fault.Code.conflict, .unavailable, .timedOut, .storage].contains(fault.code)
         refused.count(operation.kind)
         log.warning(
             "a step was refused",
-            metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)", "step": "\(step.name)", "fault": "\(fault)"])
+            metadata: [
+                "operation": "\(operation.id)", "kind": "\(operation.kind)", "step": "\(operation.step)", "fault": "\(fault)",
+            ])
         return try await attempt(operation) { tx throws(Fault) in
             if mayPass, operation.refusals < Runner.refusalsMax {
                 var later = operation
@@ -164,7 +181,36 @@ public struct Runner: Sendable {
                 return .wait(for: [], until: now)
             }
             var context = StepContext(operation: operation, now: now, dice: Dice(seed: seed), isOverdue: false)
-            return try settle(tx, operation, try program.refused(tx, &context, fault), now)
+            let outcome = try program.refused(tx, &context, fault)
+            var settled = operation
+            settled.settle(outcome, at: now)
+            try write(tx, settled, outcome, from: operation.attempt)
+            return outcome
+        }
+    }
+}
+
+extension Operation {
+    /// Where it stands after a step.
+    fileprivate mutating func settle(_ outcome: StepOutcome, at now: Instant) {
+        attempt += 1
+        refusals = 0
+        due = nil
+        deadline = nil
+        switch outcome {
+        case .go(let name):
+            step = name
+            due = now
+        case .wait(_, let until):
+            due = until
+            deadline = until
+        case .finished:
+            state = .succeeded
+            ended = now
+        case .failed(let reason):
+            state = .failed
+            fault = reason
+            ended = now
         }
     }
 }
