@@ -135,7 +135,7 @@ import Testing
         try await Task.sleep(for: ClusterController.gathering * 2)
     }
 
-    /// A disk's entry comes after its image's copy, a machine's after its disk.
+    /// A machine's entry comes with its disk's, after its image's copy.
     @Test func inOrder() async throws {
         try await TestCloud.with(.sqlite, { $0.hosts = 1 }) { cloud in
             let controller = try await controller(cloud)
@@ -146,12 +146,13 @@ import Testing
                 let machine = made[0].instance.id.hex
                 let disk = made[0].attachments[0].volume.hex
                 try await cloud.settle()
-                try await until { self.keys(host, Section.disks) == [disk] }
-                #expect(keys(host, Section.images) == [cloud.image.id.hex])
+                try await until { self.keys(host, Section.images) == [cloud.image.id.hex] }
+                #expect(keys(host, Section.disks) == [])
                 #expect(keys(host, Section.machines) == [])
                 cloud.owner.script { $0.isSilent = false }
                 try await cloud.settle()
                 try await until { self.keys(host, Section.machines) == [machine] && self.keys(host, Section.edge) == [machine] }
+                #expect(keys(host, Section.disks) == [disk])
                 _ = try await cloud.compute.terminate([made[0].instance.id], by: cloud.call(cloud.first))
                 try await cloud.settle()
                 try await until { self.keys(host, Section.machines) == [] && self.keys(host, Section.disks) == [] }

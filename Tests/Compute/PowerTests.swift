@@ -148,7 +148,8 @@ import Testing
                 }
                 if let operation { try await cloud.runner().run(operation.id) }
             }
-            for _ in 0..<3 {
+            // The image's copy, then the disk and the machine.
+            for _ in 0..<2 {
                 try await step()
                 try await cloud.owner.act()
             }

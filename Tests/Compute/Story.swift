@@ -19,7 +19,7 @@ struct Story: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    static let launch = ["instance.launch/images", "instance.launch/disks", "instance.launch/start", "instance.launch/running"]
+    static let launch = ["instance.launch/images", "instance.launch/start", "instance.launch/running"]
     static let terminate = ["instance.terminate/machine", "instance.terminate/disks", "instance.terminate/gone"]
 
     static let all: [Story] =
@@ -44,7 +44,7 @@ struct Story: Sendable, CustomTestStringConvertible {
                 for id in ids { try await teller.expect(id, .running) }
                 try await teller.terminate(ids)
             },
-            Story(name: "the disk fails", steps: ["instance.launch/disks"] + terminate) { teller in
+            Story(name: "the disk fails", steps: ["instance.launch/running"] + terminate) { teller in
                 try await teller.failing(.disk, "an input/output error") {
                     try await teller.expectFailedLaunch("an input/output error")
                 }
@@ -64,7 +64,7 @@ struct Story: Sendable, CustomTestStringConvertible {
                 }
                 teller.cloud.owner.script { $0.isSilent = false }
                 try await teller.settle()
-                for id in ids { try await teller.expect(id, .gone, because: "did not finish images in time") }
+                for id in ids { try await teller.expect(id, .gone, because: "did not copy the image in time") }
             },
             Story(name: "the host is silent during a removal", steps: ["instance.terminate/machine"]) { teller in
                 let ids = try await teller.launch(1)

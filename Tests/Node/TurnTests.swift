@@ -40,6 +40,55 @@ import Testing
         #expect(try await lab.disks.list().disks.isEmpty)
     }
 
+    /// A killed node controller's start may still be on its way in the hypervisor when the next one looks.
+    @Test func aStartThatWasStillOnItsWayIsTakenUp() async throws {
+        let lab = try await NodeLab()
+        let (domain, disk, port, id) = (ID<Domain>(bits: 7), ID<Volume>(bits: 9), ID<Port>(bits: 11), ID<Instance>(bits: 13))
+        let entry = MachineEntry.with {
+            $0.instance = id.bits
+            $0.wanted = .running
+            $0.startsWanted = 1
+            $0.processors = 1
+            $0.memory = 128 << 20
+            $0.disks = [.with { $0.volume = disk.bits }]
+            $0.ports = [
+                .with {
+                    $0.port = port.bits
+                    $0.mac = 0x0200_0000_0001
+                    $0.domain = domain.bits
+                    $0.mtu = 1450
+                }
+            ]
+        }
+        try await lab.say([
+            ("domain/\(domain.hex)", "domain", try domainEntry(domain, mtu: 1450)),
+            ("disks", disk.hex, try diskEntry(disk, absent: false)), ("machines", id.hex, try entry.serializedBytes()),
+        ])
+        let starts = Mutex(0)
+        await lab.hypervisor.behave(
+            .init(latency: { call in
+                let isFirst =
+                    call == .start
+                    && starts.withLock {
+                        $0 += 1; return $0 == 1
+                    }
+                return isFirst ? .milliseconds(200) : .zero
+            }))
+        async let looked = lab.node.lookAtMachine(id.hex)
+        while starts.withLock({ $0 == 0 }) { await Task.yield() }
+        let name = NodeController.name(of: id.hex)
+        try await lab.hypervisor.start(
+            Machine(
+                name: name, uuid: Machine.uuid(bits: id.bits), virtualCPUs: 1, memory: .mebibytes(128), accelerator: .tcg,
+                boot: .disk, disks: [.init(serial: "vol0\(disk.hex)", chain: [.init(path: "/disk", format: .raw)])], uid: 61000,
+                gid: 61000, limits: .ordinary(virtualCPUs: 1, memory: .mebibytes(128), accelerator: .tcg), metadata: [:]),
+            paused: true)
+        _ = try await looked
+        #expect(try await lab.hypervisor.status(of: name)?.state == .running)
+        #expect(lab.dataplane.state.taps.values.map(\.self) == [.domain(domain)])
+        #expect(starts.withLock(\.self) == 3)
+    }
+
     private func domainEntry(_ id: ID<Domain>, mtu: Int64) throws -> [UInt8] {
         let entry = DomainEntry.with {
             $0.domain = id.bits
@@ -64,6 +113,8 @@ import Testing
 private final class NodeLab: Sendable {
     let node: NodeController
     let disks = SimulatedPool()
+    let hypervisor = SimulatedHypervisor(
+        host: HostCapacity(cpus: 4, memory: .gibibytes(16), accelerator: .tcg, hypervisor: "simulated"))
     let dataplane: SimulatedDataplane
     private let door = Door()
     private let sender = Mutex(DocumentSender(epoch: 1, counter: 0))
@@ -77,9 +128,8 @@ private final class NodeLab: Sendable {
             NodeConfiguration(
                 installation: Installation(root: "/nonexistent", mark: "kt"), hostName: "host", zone: "a", region: "r",
                 fabricSocket: "/nonexistent/fabric", host: HostPlan(publicRanges: []), isDurable: false),
-            hypervisor: SimulatedHypervisor(
-                host: HostCapacity(cpus: 4, memory: .gibibytes(16), accelerator: .tcg, hypervisor: "simulated")),
-            disks: disks, dataplane: dataplane, names: names, guests: SimulatedGuestServices(), chance: .system,
+            hypervisor: hypervisor, disks: disks, dataplane: dataplane, names: names, guests: SimulatedGuestServices(),
+            chance: .system,
             log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await disks.open()
         try await dataplane.prepareHost(HostPlan(publicRanges: []))

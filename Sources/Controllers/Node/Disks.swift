@@ -74,31 +74,45 @@ extension NodeController {
             reporter.forget(Section.disks, key)
             return nil
         }
-        let id = ID<Volume>(bits: entry.volume)
         do throws(Fault) {
             if entry.absent {
-                try await disks.remove(id)
+                try await disks.remove(ID(bits: entry.volume))
                 report(Section.disks, key, entry.epoch, "absent")
-                return nil
-            }
-            let source: DiskSource
-            if entry.image.isEmpty {
-                source = .empty
-            } else if let digest = ImageDigest(hex: entry.image) {
-                source = .image(digest)
             } else {
-                throw Fault(.internalError, "the disk's image has no digest")
+                try await make(entry, key)
             }
-            try await disks.create(DiskSpecification(id: id, size: ByteCount(entry.size), source: source))
-            report(Section.disks, key, entry.epoch, "ready") { $0.size = entry.size }
-            return nil
         } catch {
             // A disk that is still open is removed later; one that cannot be made is told.
             if entry.absent { throw error }
             report(Section.disks, key, entry.epoch, "failed") { $0.fault = error.message }
             log.error("a disk could not be made", metadata: ["volume": "\(key)", "fault": "\(error)"])
-            return nil
         }
+        return nil
+    }
+
+    /// Makes a disk for a machine that is to start with it.
+    ///
+    /// - Throws: What the pool refuses it with, or `unavailable` where the document has no such disk now.
+    func provideDisk(_ key: String) async throws(Fault) {
+        try await turns.pass("disk \(key)") { () async throws(Fault) in
+            guard let entry = try await state.disk(key), !entry.absent else {
+                throw Fault(.unavailable, "the document does not have the machine's disk", kind: .volume)
+            }
+            try await make(entry, key)
+        }
+    }
+
+    private func make(_ entry: DiskEntry, _ key: String) async throws(Fault) {
+        let source: DiskSource
+        if entry.image.isEmpty {
+            source = .empty
+        } else if let digest = ImageDigest(hex: entry.image) {
+            source = .image(digest)
+        } else {
+            throw Fault(.internalError, "the disk's image has no digest")
+        }
+        try await disks.create(DiskSpecification(id: ID(bits: entry.volume), size: ByteCount(entry.size), source: source))
+        report(Section.disks, key, entry.epoch, "ready") { $0.size = entry.size }
     }
 
     func report(_ section: String, _ key: String, _ epoch: UInt64, _ word: String, _ more: (inout Report) -> Void = { _ in }) {

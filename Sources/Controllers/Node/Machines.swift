@@ -44,8 +44,8 @@ final class Graces: Sendable {
 extension NodeController {
     /// How long a guest may take to shut down before it is switched off.
     static let shutdownGrace = Duration.seconds(90)
-    /// When a machine is looked at again whose start found no hypervisor.
-    static let hypervisorPause = Duration.milliseconds(500)
+    /// When a machine is looked at again whose start lacked what comes by and by, such as the hypervisor.
+    static let startPause = Duration.milliseconds(500)
 
     /// The command line of a kernel that is booted directly: the console that is logged; no self-tests
     /// of ciphers, which cost a translated CPU half a second; and no check of the timer, over which a
@@ -71,8 +71,11 @@ extension NodeController {
                     return Graces.failurePause
                 }
                 guard let fault = await start(entry, id, key, name) else { continue }
-                // A hypervisor that is away says nothing of the machine: the launch goes on once it is back.
-                if fault.code == .unavailable { return NodeController.hypervisorPause }
+                // A hypervisor that is away says nothing of the machine: the start goes on once it is back.
+                if fault.code == .unavailable { return NodeController.startPause }
+                // What a killed node controller had asked for was still on its way: it is looked at like all
+                // that is found, and its network is not this attempt's.
+                if fault.code == .alreadyExists { continue }
                 graces.failed(key, starts: entry.startsWanted, fault.message)
             case .remember:
                 let reboots = mark?.starts == entry.startsWanted ? mark?.reboots ?? entry.rebootsWanted : entry.rebootsWanted
@@ -128,8 +131,8 @@ extension NodeController {
     private func start(_ entry: MachineEntry, _ id: ID<Instance>, _ key: String, _ name: String) async -> Fault? {
         var undo = Undo()
         do throws(Fault) {
-            // A host that boots finds machines and disks in its document at once.
-            for disk in entry.disks { _ = try await lookAtDisk(hexDigits(disk.volume)) }
+            // Machines and disks come in one document.
+            for disk in entry.disks { try await provideDisk(hexDigits(disk.volume)) }
             let machine = try await machine(entry, id, name)
             for domain in Set(entry.ports.map(\.domain)) { _ = try await lookAtDomain(hexDigits(domain)) }
             for port in entry.ports {

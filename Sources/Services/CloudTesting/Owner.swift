@@ -220,19 +220,28 @@ public final class Owner: Sendable {
             return Observation(.running, startsDone: holding.startsDone, rebootsDone: instance.rebootsWanted)
         }
         if holding.observed == .failed { return nil }
-        if let fault = script.failure(holding) { return Observation(.failed, fault: fault) }
+        let disks = try disks(tx, instance)
+        // A host makes a machine's disks before it starts it.
+        if let fault = ([holding] + disks).lazy.compactMap(script.failure).first { return Observation(.failed, fault: fault) }
         try expectComplete(tx, holding, instance)
         return Observation(.running, startsDone: instance.startsWanted, rebootsDone: instance.rebootsWanted)
     }
 
-    /// What a machine needs is there before its host is told to start it.
-    private func expectComplete(_ tx: Reading, _ holding: Holding, _ instance: Instance) throws(Fault) {
+    /// A machine's disks, which its host was told to make before or with the machine.
+    private func disks(_ tx: Reading, _ instance: Instance) throws(Fault) -> [Holding] {
+        var disks: [Holding] = []
         for attachment in try tx.attachments(of: instance.id) {
-            let disk = try tx.holding(.disk, attachment.volume.stored)
-            if disk?.observed != .ready || disk?.wanted != .present {
-                complain("machine \(instance.id) was to start while its disk was \(disk.map { "\($0.observed)" } ?? "nowhere")")
+            guard let disk = try tx.holding(.disk, attachment.volume.stored), disk.granted, disk.wanted == .present else {
+                complain("machine \(instance.id) was to start without its disk \(attachment.volume)")
+                continue
             }
+            disks.append(disk)
         }
+        return disks
+    }
+
+    /// What else a machine needs is there before its host is told to start it.
+    private func expectComplete(_ tx: Reading, _ holding: Holding, _ instance: Instance) throws(Fault) {
         if try tx.ports(of: instance.id).isEmpty { complain("machine \(instance.id) was to start without a port") }
         if holding.processors != instance.processors || holding.memory != instance.memory {
             complain("machine \(instance.id) was to start without its capacity")

@@ -358,7 +358,6 @@ struct Launch: Codable, Sendable {
 extension ComputeService {
     /// How long an owner may take over each part of a launch.
     static let imagePatience = Duration.seconds(1800)
-    static let diskPatience = Duration.seconds(300)
     static let startPatience = Duration.seconds(300)
 
     /// From a launch's claims to a running machine.
@@ -367,25 +366,15 @@ extension ComputeService {
             "instance.launch",
             steps: [
                 Step("images") { tx, context throws(Fault) in
-                    try whenReady(tx, context, patience: ComputeService.imagePatience, then: "disks") {
-                        instance, host throws(Fault) in
-                        try [instance.image, instance.kernel, instance.ramdisk].compactMap(\.self).map { image throws(Fault) in
-                            try tx.holding(.image, image.stored, in: host.pool)
-                        }
-                    }
-                },
-                Step("disks") { tx, context throws(Fault) in
-                    let inputs = try context.inputs(Launch.self)
-                    return try whenReady(tx, context, patience: ComputeService.diskPatience, then: "start") {
-                        _, host throws(Fault) in
-                        try inputs.volumes.map { volume throws(Fault) in try volumes.grant(tx, volume, in: host.pool) }
-                    }
+                    try whenCopied(tx, context, then: "start")
                 },
                 Step("start") { tx, context throws(Fault) in
                     let (_, holding) = try subject(tx, context)
                     if let host = holding.host, try tx.fence(of: host) != nil {
                         return try abandon(tx, context, ComputeService.fenceReason)
                     }
+                    // Disks and machine are granted at once: a host makes a machine's disks before it starts it.
+                    for volume in try context.inputs(Launch.self).volumes { try volumes.grant(tx, volume) }
                     try tx.want(.running, granted: true, of: holding)
                     return .go(to: "running")
                 },
@@ -405,18 +394,15 @@ extension ComputeService {
         return (instance, holding)
     }
 
-    /// Goes on once all of some holdings are ready; gives up when one failed or time is up.
-    private func whenReady(
-        _ tx: Writing, _ context: StepContext, patience: Duration, then next: String,
-        _ awaited: (Instance, Host) throws(Fault) -> [Holding?]
-    ) throws(Fault) -> StepOutcome {
+    /// Goes on once the machine's pool has a copy of all its images; gives up when one failed or time is up.
+    private func whenCopied(_ tx: Writing, _ context: StepContext, then next: String) throws(Fault) -> StepOutcome {
         let (instance, machine) = try subject(tx, context)
         guard let host = try machine.host.flatMap({ host throws(Fault) in try tx.find(Host.table, host) }) else {
             throw Fault(.internalError, "The machine has no host.")
         }
         var open: [AwaitedRow] = []
-        for holding in try awaited(instance, host) {
-            guard let holding else {
+        for image in [instance.image, instance.kernel, instance.ramdisk].compactMap(\.self) {
+            guard let holding = try tx.holding(.image, image.stored, in: host.pool) else {
                 return try abandon(tx, context, "Server.InternalError: what the machine needs is no longer in the pool")
             }
             switch holding.observed {
@@ -427,9 +413,9 @@ extension ComputeService {
         }
         if open.isEmpty { return .go(to: next) }
         if context.isOverdue {
-            return try abandon(tx, context, "Server.InternalError: the pool did not finish \(context.operation.step) in time")
+            return try abandon(tx, context, "Server.InternalError: the pool did not copy the image in time")
         }
-        return .wait(for: open, until: context.now + patience)
+        return .wait(for: open, until: context.now + ComputeService.imagePatience)
     }
 
     /// Waits until the host says that the machine runs; clears the task then.

@@ -65,9 +65,11 @@ extension ComputeService {
         try tx.discharge("processors", instance.processors, from: instance.account)
         let holding = try tx.holding(.machine, instance.id.stored)
         if let holding, holding.wanted != .absent { try tx.want(.absent, granted: holding.granted, of: holding) }
+        // What was granted may have run before its host said so; what its host could not start has not.
+        let hasRun = holding.map { $0.startsDone > 0 || $0.granted && $0.observed != .failed } ?? false
         let operation = try terminating.operation(
             id: dice.id(), account: instance.account, zone: instance.zone, subject: instance.id.erased,
-            inputs: Termination(hasRun: holding?.granted ?? false), request: request, principal: principal, now: now)
+            inputs: Termination(hasRun: hasRun), request: request, principal: principal, now: now)
         try tx.begin(operation, holding: [instance.id.erased])
         tx.tell(.instance, instance.id.stored, at: now, source: "cloud", request: request, "being removed: \(reason)")
     }

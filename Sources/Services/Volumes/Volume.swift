@@ -87,13 +87,14 @@ public struct VolumesService: Sendable {
         return volume
     }
 
-    /// Lets a pool make a disk whose image it has by now.
+    /// Lets its pool make a disk, which has the disk's image by now.
     ///
-    /// - Returns: The holding to wait for; nil when the disk is nowhere.
-    public func grant(_ tx: Writing, _ volume: ID<Volume>, in pool: ID<Pool>) throws(Fault) -> Holding? {
-        guard let holding = try tx.holding(.disk, volume.stored, in: pool) else { return nil }
+    /// - Throws: `internalError` when no pool holds the disk.
+    public func grant(_ tx: Writing, _ volume: ID<Volume>) throws(Fault) {
+        guard let holding = try tx.holding(.disk, volume.stored) else {
+            throw Fault(.internalError, "The disk is in no pool.", kind: .volume).about(volume.erased)
+        }
         if !holding.granted { try tx.want(.present, granted: true, of: holding) }
-        return holding
     }
 
     /// Asks the pool to drop a disk; its bytes come back when it has, or at once where no pool was
