@@ -159,8 +159,8 @@ public struct LaunchBench: Sendable {
         try await cloud.karri(["trace", id]).split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ", omittingEmptySubsequences: true).map(String.init)
             guard words.count > 2, let at = Instant(iso8601: words[0]) else { return nil }
-            // A request's id differs from run to run.
-            let text = words.dropFirst().filter { !$0.hasPrefix("[") }.joined(separator: " ")
+            // Ids of requests and volumes differ from run to run.
+            let text = words.dropFirst().filter { !$0.hasPrefix("[") && !$0.hasPrefix("vol-") }.joined(separator: " ")
             return (line: text, seconds: seconds(at - since))
         }
     }
