@@ -53,6 +53,7 @@ let house: [Part] = [
 
     // Foundation.
     Part(name: "Model", folder: "Foundation/Model", tested: true),
+    Part(name: "Checksums", folder: "Foundation/Checksums", tested: true),
     Part(name: "Meters", folder: "Foundation/Meters", uses: ["Model"], tested: true),
     Part(
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],
@@ -84,6 +85,9 @@ let house: [Part] = [
     Part(
         name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true
     ),
+    Part(
+        name: "ObjectStorage", folder: "Drivers/ObjectStorage", uses: ["Model", "Platform", "Checksums", "Database"],
+        products: ["NIOCore", "NIOPosix"], tested: true),
     Part(name: "Dataplane", folder: "Drivers/Dataplane", uses: ["Model", "Platform"], products: ["Logging"], tested: true),
 
     // Controllers.
@@ -116,6 +120,8 @@ let house: [Part] = [
         uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true,
         testUses: ["CloudTesting"]),
     Part(
+        name: "Objects", folder: "Services/Objects", uses: ["Model", "Authority", "ObjectStorage"], products: ["NIOCore", "Crypto"]),
+    Part(
         name: "CloudTesting", folder: "Services/CloudTesting",
         uses: ["Model", "Authority", "Database", "DatabaseTesting", "Store", "Operations", "Identity", "Compute"],
         products: ["Logging"]),
@@ -130,9 +136,14 @@ let house: [Part] = [
     Part(name: "EC2Model", folder: "Faces/AWSModels/EC2", uses: ["AWSProtocol"]),
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(
+        name: "S3", folder: "Faces/S3",
+        uses: ["Model", "AWSProtocol", "Listening", "Meters", "Identity", "Objects", "ObjectStorage", "Authority", "Checksums"],
+        products: ["Hummingbird", "Logging", "Crypto", "NIOCore"], tested: true),
+    Part(
         name: "AWS", folder: "Faces/AWS",
         uses: [
-            "AWSProtocol", "EC2Model", "STSModel", "Listening", "Meters", "Identity", "Images", "Volumes", "Networks", "Compute",
+            "AWSProtocol", "EC2Model", "STSModel", "S3", "Listening", "Meters", "Identity", "Images", "Volumes", "Networks",
+            "Compute",
             "Platform",
         ],
         products: ["Hummingbird", "Logging", "Crypto", "CryptoExtras", "NIOCore"], tested: true,
@@ -148,7 +159,7 @@ let house: [Part] = [
             "Disks",
             "Dataplane", "Edge",
             "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute",
-            "Listening", "AWS", "Benchmarks",
+            "ObjectStorage", "Objects", "Listening", "AWS", "S3", "Benchmarks",
         ], products: ["ArgumentParser", "Hummingbird", "Logging", "NIOCore", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true,
         testUses: ["DatabaseTesting"]
     ),

@@ -8,6 +8,7 @@ import Logging
 import Meters
 import Model
 import Networks
+import S3
 import Volumes
 
 /// How the face is reached and what it bears.
@@ -56,12 +57,13 @@ public struct AWSFace: Sendable {
     public var meters: FaceMeters { responder.meters }
 
     /// - Parameters:
+    ///   - s3: The object store, under the same address; nil where there is none.
     ///   - readiness: Answers who asks whether calls can be served; signs nothing and tells nothing else.
     ///   - consoleOutput: Asks the owner of a machine for its console. That the caller may read it is
     ///     decided before.
     public init(
         configuration: AWSFaceConfiguration, identity: IdentityService, compute: ComputeService, images: ImagesService,
-        volumes: VolumesService, networks: NetworksService, chance: Chance, logger: Logger,
+        volumes: VolumesService, networks: NetworksService, s3: S3Face? = nil, chance: Chance, logger: Logger,
         readiness: @escaping ReadinessCheck = { nil }, consoleOutput: @escaping ConsoleReader
     ) {
         self.configuration = configuration
@@ -71,7 +73,8 @@ public struct AWSFace: Sendable {
             endpoint: configuration.endpoint ?? "\(configuration.listener.address):\(configuration.listener.port)",
             compute: compute, images: images, volumes: volumes, networks: networks, consoleOutput: consoleOutput)
         responder = AWSResponder(
-            configuration: configuration, identity: identity, ec2: ec2, readiness: readiness, chance: chance, logger: logger)
+            configuration: configuration, identity: identity, ec2: ec2, s3: s3, readiness: readiness, chance: chance,
+            logger: logger)
     }
 
     /// Serves until the task is cancelled.

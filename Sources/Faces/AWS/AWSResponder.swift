@@ -8,31 +8,23 @@ import EC2Model
 import HTTPTypes
 import Hummingbird
 import Identity
+import Listening
 import Logging
 import Model
 import NIOCore
+import S3
 import STSModel
 import Store
 
-/// What a call knows of its connection.
-struct ConnectionContext: RequestContext {
-    var coreContext: CoreRequestContextStorage
-    /// The peer's address in text; nil for a Unix socket.
-    var sourceAddress: String?
-
-    init(source: ApplicationRequestContextSource) {
-        coreContext = .init(source: source)
-        sourceAddress = source.channel.remoteAddress?.ipAddress
-    }
-}
-
 /// Answers every call of the face.
 struct AWSResponder: HTTPResponder {
-    typealias Context = ConnectionContext
+    typealias Context = HTTPConnection
 
     let configuration: AWSFaceConfiguration
     let identity: IdentityService
     let ec2: EC2Face
+    /// The object store, which lives under the same address.
+    let s3: S3Face?
     let readiness: ReadinessCheck
     let chance: Chance
     let logger: Logger
@@ -43,12 +35,13 @@ struct AWSResponder: HTTPResponder {
     private let byKey: RateLimiter
 
     init(
-        configuration: AWSFaceConfiguration, identity: IdentityService, ec2: EC2Face, readiness: @escaping ReadinessCheck,
-        chance: Chance, logger: Logger
+        configuration: AWSFaceConfiguration, identity: IdentityService, ec2: EC2Face, s3: S3Face?,
+        readiness: @escaping ReadinessCheck, chance: Chance, logger: Logger
     ) {
         self.configuration = configuration
         self.identity = identity
         self.ec2 = ec2
+        self.s3 = s3
         self.readiness = readiness
         self.chance = chance
         self.logger = logger
@@ -58,7 +51,8 @@ struct AWSResponder: HTTPResponder {
         replays = ReplayGuard(grace: configuration.repetitionGrace)
     }
 
-    func respond(to request: Request, context: ConnectionContext) async throws -> Response {
+    func respond(to request: Request, context: HTTPConnection) async throws -> Response {
+        if let s3, S3Face.isAddressed(by: request) { return await s3.respond(to: request, context: context) }
         var exchange = Exchange(request, context, requestID: requestID(), now: chance.now())
         if request.method == .get, let health = await health(exchange) { return health }
         let beginning = ContinuousClock.now
@@ -239,7 +233,7 @@ private struct Exchange {
     /// Why the signature was refused, for the words that a service has of its own for it.
     private(set) var refusal: SignatureV4.Refusal?
 
-    init(_ request: Request, _ context: ConnectionContext, requestID: String, now: Instant) {
+    init(_ request: Request, _ context: HTTPConnection, requestID: String, now: Instant) {
         self.requestID = requestID
         self.now = now
         method = request.method.rawValue

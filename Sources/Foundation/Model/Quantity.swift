@@ -8,6 +8,9 @@ public struct Instant: Sendable, Hashable, Comparable, Codable {
     public init(microseconds: Int64) { self.microseconds = microseconds }
     public init(seconds: Int64) { microseconds = seconds * 1_000_000 }
 
+    /// Whole seconds, rounded down.
+    public var seconds: Int64 { (microseconds - (microseconds % 1_000_000 + 1_000_000) % 1_000_000) / 1_000_000 }
+
     public static func < (left: Instant, right: Instant) -> Bool { left.microseconds < right.microseconds }
 
     public static func + (instant: Instant, span: Duration) -> Instant {

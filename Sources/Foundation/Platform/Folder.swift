@@ -33,6 +33,18 @@ public enum Folder {
         return names.sorted()
     }
 
+    /// Makes a folder and those above it, where they are not there yet.
+    ///
+    /// - Parameter mode: The permissions of those that are made.
+    public static func make(_ path: String, mode: UInt32 = 0o700) throws(Fault) {
+        if mkdir(path, mode_t(mode)) == 0 || errno == EEXIST { return }
+        if errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try make(String(path[..<slash]), mode: mode)
+            if mkdir(path, mode_t(mode)) == 0 || errno == EEXIST { return }
+        }
+        throw Fault(.storage, "could not make \(path): \(systemError())")
+    }
+
     /// The names in a folder, or none where it cannot be read.
     public static func readableNames(in path: String) -> [String] { (try? names(in: path)) ?? [] }
 }

@@ -21,6 +21,8 @@ public struct Installation: Sendable, Hashable, Codable {
 
     /// The store: SQLite's files. Only *control* opens it.
     public var store: String { state + "/store" }
+    /// The object store's own: its index and bodies.
+    public var objects: String { state + "/objects" }
     /// The host's own pool of disks and image copies. Only *node* and confined children open it.
     public var pool: String { state + "/pool" }
     /// What *node* keeps: the last document, libvirt's folders, the guests' sockets and logs.

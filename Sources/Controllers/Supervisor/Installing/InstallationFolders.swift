@@ -127,6 +127,7 @@ public enum InstallationFolders {
             Folder(path: installation.configuration, owner: RunAs(user: 0, group: users.control.group), mode: 0o750),
             Folder(path: installation.state, mode: 0o711),
             Folder(path: installation.store, owner: users.control, mode: 0o700),
+            Folder(path: installation.objects, owner: users.control, mode: 0o700),
             Folder(path: installation.pool, mode: 0o711),
             Folder(path: installation.node, mode: 0o711),
             Folder(path: installation.run, mode: 0o755),

@@ -14,8 +14,11 @@ import Images
 import Logging
 import Model
 import Networks
+import ObjectStorage
+import Objects
 import Operations
 import Platform
+import S3
 import Store
 import Supervisor
 import Volumes
@@ -57,7 +60,12 @@ struct ControlProcess: Sendable {
         do {
             try await engine.migrate(Migration.all)
             let zone = try await prepareStore(engine)
-            try await serve(engine, seal, zone)
+            let bodies = try await LocalBackend.open(installation.objects, chance: chance)
+            do { try await serve(engine, seal, zone, bodies) } catch {
+                await bodies.close()
+                throw error
+            }
+            await bodies.close()
         } catch {
             await engine.close()
             throw error
@@ -91,7 +99,7 @@ struct ControlProcess: Sendable {
         }
     }
 
-    private func serve(_ engine: any Engine, _ seal: Seal, _ zone: Zone) async throws {
+    private func serve(_ engine: any Engine, _ seal: Seal, _ zone: Zone, _ bodies: any ObjectBackend) async throws {
         let services = Services(engine: engine, chance: chance, seal: seal, guestMTU: configuration.guestMTU)
         let compute = services.compute
         let cluster = try await ClusterController(
@@ -107,7 +115,10 @@ struct ControlProcess: Sendable {
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
-        let face = awsFace(services, cluster, security, readiness)
+        let objects = ObjectsService(backend: bodies, chance: chance, region: configuration.region)
+        let s3 = S3Face(
+            identity: services.identity, objects: objects, isSecure: configuration.security != .none, chance: chance, logger: log)
+        let face = awsFace(services, cluster, s3, security, readiness)
         let meters = CloudMeters(
             engine: engine, runner: runner, face: face.meters, cluster: cluster, installation: installation, chance: chance)
         let log = log
@@ -136,7 +147,8 @@ struct ControlProcess: Sendable {
     }
 
     private func awsFace(
-        _ services: Services, _ cluster: ClusterController, _ security: ListenerContext?, _ readiness: @escaping ReadinessCheck
+        _ services: Services, _ cluster: ClusterController, _ s3: S3Face, _ security: ListenerContext?,
+        _ readiness: @escaping ReadinessCheck
     ) -> AWSFace {
         var settings = AWSFaceConfiguration(region: configuration.region)
         settings.listener.address = configuration.address
@@ -145,7 +157,7 @@ struct ControlProcess: Sendable {
         settings.listener.security = security
         return AWSFace(
             configuration: settings, identity: services.identity, compute: services.compute, images: services.images,
-            volumes: services.volumes, networks: services.networks, chance: chance, logger: log,
+            volumes: services.volumes, networks: services.networks, s3: s3, chance: chance, logger: log,
             readiness: readiness,
             consoleOutput: { id throws(Fault) in
                 let (content, at) = try await cluster.consoleOutput(of: id)

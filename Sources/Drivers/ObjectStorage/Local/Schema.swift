@@ -1,0 +1,46 @@
+//  The local backend's databases: one catalogue of buckets, and shards that hold keys. What a listing
+//  reads is one narrow table in the order of the keys; details and small bodies lie apart from it.
+
+import Database
+
+enum Schema {
+    static let catalogue = [
+        Migration(
+            "buckets",
+            [
+                """
+                CREATE TABLE bucket (
+                    name {text} PRIMARY KEY, id {int} NOT NULL UNIQUE, account {int} NOT NULL, region {text} NOT NULL,
+                    created {int} NOT NULL, shard {int} NOT NULL
+                ) {strict}
+                """,
+                "CREATE INDEX bucket_account ON bucket (account, name)",
+            ])
+    ]
+
+    static let shard = [
+        Migration(
+            "keys",
+            [
+                // The rank of a key's newest version is the least, so that it comes first.
+                """
+                CREATE TABLE listing (
+                    bucket {int} NOT NULL, key {blob} NOT NULL, rank {int} NOT NULL, version {int} NOT NULL,
+                    shown {bool} NOT NULL, size {int} NOT NULL, entity_tag {text} NOT NULL, modified {int} NOT NULL,
+                    detail {int} NOT NULL, PRIMARY KEY (bucket, key, rank)
+                ) {strict}, WITHOUT ROWID
+                """,
+                """
+                CREATE TABLE detail (
+                    id {int} PRIMARY KEY, headers {text} NOT NULL, body_kind {int} NOT NULL, body {int} NOT NULL,
+                    checksums {blob} NOT NULL
+                ) {strict}
+                """,
+                "CREATE TABLE inline_body (id {int} PRIMARY KEY, checksum {int} NOT NULL, bytes {blob} NOT NULL) {strict}",
+                // The buckets that take keys here.
+                "CREATE TABLE bucket (id {int} PRIMARY KEY) {strict}",
+                // Files that no version names: not yet, or no longer.
+                "CREATE TABLE loose_file (id {int} PRIMARY KEY, is_garbage {bool} NOT NULL, since {int} NOT NULL) {strict}",
+            ])
+    ]
+}

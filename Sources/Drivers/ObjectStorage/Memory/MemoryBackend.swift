@@ -1,0 +1,110 @@
+//  Objects in memory: the seam's twin, with the same rules and refusals, for tests.
+
+import Model
+import NIOCore
+import Synchronization
+
+/// A backend that forgets everything with its process.
+public final class MemoryBackend: ObjectBackend {
+    private struct State {
+        var buckets: [String: Bucket] = [:]
+        /// Versions, the newest first, with their bodies in them.
+        var keys: [ID<Bucket>: [ObjectKey: [ObjectVersion]]] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    public func add(_ bucket: Bucket) async throws(Fault) -> Bucket? {
+        state.withLock { state in
+            guard state.buckets[bucket.name] == nil else { return nil }
+            state.buckets[bucket.name] = bucket
+            state.keys[bucket.id] = [:]
+            return bucket
+        }
+    }
+
+    public func bucket(named name: String) async throws(Fault) -> Bucket? { state.withLock { $0.buckets[name] } }
+
+    public func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket] {
+        state.withLock { $0.buckets.values.filter { $0.account == account } }.sorted { $0.name < $1.name }
+    }
+
+    public func remove(_ bucket: Bucket) async throws(Fault) {
+        let outcome: Result<Void, Fault> = state.withLock { state in
+            guard let keys = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
+            guard keys.isEmpty else { return .failure(ObjectFaults.bucketIsNotEmpty) }
+            state.keys[bucket.id] = nil
+            state.buckets[bucket.name] = nil
+            return .success(())
+        }
+        try outcome.get()
+    }
+
+    public func stage(size: Int64?, in bucket: Bucket) async throws(Fault) -> any BodySink { MemorySink() }
+
+    public func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource {
+        guard case .inline(_, let bytes?) = body else { throw ObjectFaults.bodyIsGone }
+        return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+    }
+
+    public func change<T: Sendable>(
+        _ key: ObjectKey, in bucket: Bucket, _ body: @escaping @Sendable (any KeyChange) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        let outcome: Result<T, Fault> = state.withLock { state in
+            guard let before = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
+            let change = MemoryChange(before[key] ?? [])
+            do throws(Fault) {
+                let result = try body(change)
+                state.keys[bucket.id]?[key] = change.versions.isEmpty ? nil : change.versions
+                return .success(result)
+            } catch { return .failure(error) }
+        }
+        return try outcome.get()
+    }
+
+    public func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
+        state.withLock { state in
+            state.keys[bucket.id]?[key]?.first { version == nil || $0.id == version }
+        }
+    }
+
+    public func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject] {
+        let all = state.withLock { $0.keys[bucket.id] ?? [:] }
+        let inside = all.filter { key, value in
+            !(key < slice.from) && (slice.upTo.map { key < $0 } ?? true) && value.first?.body != nil
+        }
+        return inside.sorted { $0.key < $1.key }.prefix(slice.limit).compactMap { key, value in
+            value.first.map {
+                ListedObject(key: key, size: $0.size, entityTag: $0.entityTag, modified: $0.modified)
+            }
+        }
+    }
+
+    public func close() async {}
+}
+
+private final class MemoryChange: KeyChange {
+    var versions: [ObjectVersion]
+
+    init(_ versions: [ObjectVersion]) { self.versions = versions }
+
+    func current() throws(Fault) -> ObjectVersion? { versions.first }
+    func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { versions.first { $0.id == id } }
+
+    func put(_ version: ObjectVersion) throws(Fault) {
+        try remove(version.id)
+        versions.insert(version, at: 0)
+    }
+
+    func remove(_ id: VersionID) throws(Fault) { versions.removeAll { $0.id == id } }
+}
+
+private actor MemorySink: BodySink {
+    private var bytes: [UInt8] = []
+
+    func append(_ buffer: ByteBuffer) { bytes.append(contentsOf: buffer.readableBytesView) }
+    func finish() -> BodyReference { .inline(id: 0, bytes: bytes) }
+    func abandon() { bytes = [] }
+}

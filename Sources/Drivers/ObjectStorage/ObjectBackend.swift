@@ -1,0 +1,104 @@
+//  The object store's seam: where buckets, versions and bodies lie. Rules of S3 live above it, in the
+//  service; a backend keeps what it is told, changes a key at once or not at all, and gives back no
+//  byte that it did not take. One suite runs over every backend.
+
+import Model
+import NIOCore
+import Synchronization
+
+/// A place for objects: files and databases of a host, memory, or a cluster of others.
+public protocol ObjectBackend: Sendable {
+    // MARK: Buckets
+
+    /// Adds a bucket, whose place the backend chooses; nil where one of its name is there already, whoever owns it.
+    func add(_ bucket: Bucket) async throws(Fault) -> Bucket?
+
+    func bucket(named name: String) async throws(Fault) -> Bucket?
+
+    /// An account's buckets, by name.
+    func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket]
+
+    /// Removes a bucket.
+    ///
+    /// - Throws: `inUse` while it holds any version or upload; `notFound` when it is gone.
+    func remove(_ bucket: Bucket) async throws(Fault)
+
+    // MARK: Bodies
+
+    /// Takes a body's bytes in order. Until a version names it in a change, it is garbage that the backend
+    /// finds and removes by itself, also after a crash.
+    ///
+    /// - Parameter size: How many bytes will come, where that is known: a small body is kept with its key.
+    func stage(size: Int64?, in bucket: Bucket) async throws(Fault) -> any BodySink
+
+    /// Reads a part of a body, checked as it is read.
+    ///
+    /// - Throws: `storage` at the first stretch that is not as it was written; `notFound` where the
+    ///   version has been replaced meanwhile and its body is gone.
+    func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource
+
+    // MARK: Keys
+
+    /// Changes a key's versions in one step, durable when this returns. The closure may run more than once.
+    func change<T: Sendable>(
+        _ key: ObjectKey, in bucket: Bucket, _ body: @escaping @Sendable (any KeyChange) throws(Fault) -> T
+    ) async throws(Fault) -> T
+
+    /// A version, or the current one where none is named.
+    func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion?
+
+    /// Current versions that are not delete markers, in the order of their keys' bytes.
+    func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject]
+
+    func close() async
+}
+
+/// What a change sees of its key, and does to it.
+public protocol KeyChange {
+    /// The newest version, which may be a delete marker.
+    func current() throws(Fault) -> ObjectVersion?
+    func version(_ id: VersionID) throws(Fault) -> ObjectVersion?
+    /// Adds a version, which becomes the current one; one of its id is replaced. Its body is kept from now on.
+    func put(_ version: ObjectVersion) throws(Fault)
+    /// Removes a version, if it is there; its body becomes garbage.
+    func remove(_ id: VersionID) throws(Fault)
+}
+
+/// Takes the bytes of a body.
+public protocol BodySink: Sendable {
+    func append(_ bytes: ByteBuffer) async throws(Fault)
+    /// The body, once all its bytes are where the next change makes them durable.
+    func finish() async throws(Fault) -> BodyReference
+    /// Drops what was taken: the upload was refused or broke off.
+    func abandon() async
+}
+
+/// The bytes of a body, a stretch at a time.
+public struct BodySource: AsyncSequence, Sendable {
+    public typealias Element = ByteBuffer
+
+    private let next: @Sendable () async throws(Fault) -> ByteBuffer?
+
+    /// - Parameter next: The next stretch; nil at the end.
+    public init(next: @escaping @Sendable () async throws(Fault) -> ByteBuffer?) { self.next = next }
+
+    public struct Iterator: AsyncIteratorProtocol, Sendable {
+        let read: @Sendable () async throws(Fault) -> ByteBuffer?
+        public func next() async throws(Fault) -> ByteBuffer? { try await read() }
+    }
+
+    public func makeAsyncIterator() -> Iterator { Iterator(read: next) }
+}
+
+extension BodySource {
+    /// Bytes that are at hand.
+    public init(_ bytes: ArraySlice<UInt8>) {
+        let whole = Mutex<ByteBuffer?>(bytes.isEmpty ? nil : ByteBuffer(bytes: bytes))
+        self.init { () throws(Fault) in
+            whole.withLock { left in
+                defer { left = nil }
+                return left
+            }
+        }
+    }
+}

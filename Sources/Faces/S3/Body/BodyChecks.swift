@@ -1,0 +1,125 @@
+//  What a client says of the bytes that it sends, and whether it is so: Content-MD5, the payload's
+//  SHA-256, and the checksums of "Checking object integrity" (Amazon S3 User Guide).
+
+import Checksums
+import Crypto
+import FoundationEssentials
+import Model
+import NIOCore
+
+/// A checksum that S3 keeps with an object.
+enum ChecksumAlgorithm: String, Sendable, Hashable, CaseIterable {
+    case crc32, crc32c, crc64nvme, sha1, sha256
+
+    var header: String { "x-amz-checksum-\(rawValue)" }
+}
+
+/// A checksum that is being made.
+private enum RunningChecksum {
+    case crc32(UInt32), crc32c(UInt32), crc64nvme(UInt64), sha1(Insecure.SHA1), sha256(SHA256)
+
+    init(_ algorithm: ChecksumAlgorithm) {
+        switch algorithm {
+        case .crc32: self = .crc32(0)
+        case .crc32c: self = .crc32c(0)
+        case .crc64nvme: self = .crc64nvme(0)
+        case .sha1: self = .sha1(Insecure.SHA1())
+        case .sha256: self = .sha256(SHA256())
+        }
+    }
+
+    mutating func take(_ bytes: UnsafeRawBufferPointer) {
+        switch self {
+        case .crc32(let check): self = .crc32(CyclicChecksum.crc32.extended(check, by: bytes))
+        case .crc32c(let check): self = .crc32c(CyclicChecksum.crc32c.extended(check, by: bytes))
+        case .crc64nvme(let check): self = .crc64nvme(CyclicChecksum.crc64NVME.extended(check, by: bytes))
+        case .sha1(var hash):
+            hash.update(bufferPointer: bytes)
+            self = .sha1(hash)
+        case .sha256(var hash):
+            hash.update(bufferPointer: bytes)
+            self = .sha256(hash)
+        }
+    }
+
+    var bytes: [UInt8] {
+        switch self {
+        case .crc32(let check), .crc32c(let check): (0..<4).map { UInt8(truncatingIfNeeded: check >> UInt32(24 - 8 * $0)) }
+        case .crc64nvme(let check): (0..<8).map { UInt8(truncatingIfNeeded: check >> UInt64(56 - 8 * $0)) }
+        case .sha1(let hash): Array(hash.finalize())
+        case .sha256(let hash): Array(hash.finalize())
+        }
+    }
+}
+
+/// The checks of one body.
+struct BodyChecks {
+    private var checksum: (algorithm: ChecksumAlgorithm, running: RunningChecksum)?
+    /// In Base64; nil: it comes in the trailer, or the client leaves it to the store.
+    private var stated: String?
+    private let isInTrailer: Bool
+    private var md5: (stated: [UInt8], running: Insecure.MD5)?
+    private var payload: (stated: String, running: SHA256)?
+
+    /// - Parameters:
+    ///   - header: A header's value by its name in lower case.
+    ///   - payloadHash: The SHA-256 that the request's signature covers, in hex.
+    init(_ header: (String) -> String?, payloadHash: String?) throws(S3Error) {
+        let named = ChecksumAlgorithm.allCases.filter { header($0.header) != nil }
+        guard named.count <= 1 else {
+            throw S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+        }
+        let trailer = header("x-amz-trailer").flatMap { text in ChecksumAlgorithm.allCases.first { $0.header == text.lowercased() }
+        }
+        if header("x-amz-trailer") != nil, trailer == nil {
+            throw S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
+        }
+        isInTrailer = trailer != nil
+        if let algorithm = named.first ?? trailer {
+            stated = named.first.flatMap { header($0.header) }
+            checksum = (algorithm, RunningChecksum(algorithm))
+        }
+        if let text = header("content-md5") {
+            guard let bytes = Data(base64Encoded: text).map(Array.init), bytes.count == 16 else {
+                throw S3Error("InvalidDigest", "The Content-MD5 you specified was invalid.")
+            }
+            md5 = (bytes, Insecure.MD5())
+        }
+        if let payloadHash { payload = (payloadHash, SHA256()) }
+    }
+
+    mutating func take(_ piece: ByteBuffer) {
+        piece.withUnsafeReadableBytes { bytes in
+            checksum?.running.take(bytes)
+            md5?.running.update(bufferPointer: bytes)
+            payload?.running.update(bufferPointer: bytes)
+        }
+    }
+
+    /// Compares what came with what was said.
+    ///
+    /// - Returns: The header of the checksum that is to be kept with the object.
+    func finish(_ trailers: [(name: String, value: String)]) throws(S3Error) -> (name: String, value: String)? {
+        if let payload, hexDigits(Array(payload.running.finalize())) != payload.stated { throw S3Error(.payloadMismatch) }
+        if let md5, Array(md5.running.finalize()) != md5.stated {
+            throw S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
+        }
+        guard let checksum else { return nil }
+        let header = checksum.algorithm.header
+        let found = Data(checksum.running.bytes).base64EncodedString()
+        let expected = stated ?? trailers.first { $0.name == header }?.value
+        guard let expected else {
+            if isInTrailer {
+                throw S3Error(
+                    "MalformedTrailerError",
+                    "The request contained trailing data that was not well-formed or did not conform to our published schema.")
+            }
+            return (header, found)
+        }
+        guard expected == found else {
+            let name = checksum.algorithm.rawValue.uppercased()
+            throw S3Error("BadDigest", "The \(name) you specified did not match the calculated checksum.")
+        }
+        return (header, found)
+    }
+}

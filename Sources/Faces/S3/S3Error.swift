@@ -1,0 +1,92 @@
+//  The core's faults in S3's codes and words ("Error responses", Amazon S3 API Reference).
+
+import AWSProtocol
+import Model
+
+/// An error as S3's clients read it.
+struct S3Error: Error, Sendable, Hashable {
+    var code: String
+    var message: String
+    var status: Int
+
+    init(_ code: String, _ message: String, _ status: Int = 400) {
+        self.code = code
+        self.message = message
+        self.status = status
+    }
+
+    var isInternal: Bool { status == 500 }
+
+    /// The body of the response.
+    func body(resource: String, requestID: String) -> [UInt8] {
+        var xml = XMLWriter(capacity: 512)
+        xml.declaration()
+        xml.open("Error")
+        xml.element("Code", code)
+        xml.element("Message", message)
+        xml.element("Resource", resource)
+        xml.element("RequestId", requestID)
+        xml.close("Error")
+        return xml.bytes
+    }
+}
+
+extension S3Error {
+    static let notAllowed = S3Error("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
+    static let accessDenied = S3Error("AccessDenied", "Access Denied", 403)
+    static let incompleteBody = S3Error(
+        "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header")
+    static let malformedChunks = S3Error("InvalidRequest", "The chunks of the body are malformed")
+
+    static func notImplemented(_ what: String) -> S3Error {
+        S3Error("NotImplemented", "A header or parameter you provided implies functionality that is not implemented: \(what)", 501)
+    }
+
+    init(_ fault: Fault) {
+        switch (fault.code, fault.kind) {
+        case (.notFound, .bucket): self.init("NoSuchBucket", fault.message, 404)
+        case (.notFound, _): self.init("NoSuchKey", "The specified key does not exist.", 404)
+        case (.alreadyExists, .bucket): self.init("BucketAlreadyExists", fault.message, 409)
+        case (.inUse, .bucket): self.init("BucketNotEmpty", fault.message, 409)
+        case (.invalidParameter, .bucket): self.init("InvalidBucketName", fault.message)
+        case (.invalidParameter, _), (.pageToken, _): self.init("InvalidArgument", fault.message)
+        case (.preconditionFailed, _): self.init("PreconditionFailed", fault.message, 412)
+        case (.notModified, _): self.init("NotModified", fault.message, 304)
+        case (.tooLarge, .object) where fault.message.contains("key"): self.init("KeyTooLongError", fault.message)
+        case (.tooLarge, _): self.init("EntityTooLarge", fault.message)
+        case (.denied, _), (.expired, _): self.init("AccessDenied", fault.message, 403)
+        case (.notSupported, _): self = .notImplemented(fault.message)
+        case (.missingParameter, .object): self.init("MissingContentLength", fault.message, 411)
+        case (.limitExceeded, .object): self.init("MetadataTooLarge", fault.message)
+        case (.malformedRequest, _): self.init("InvalidRequest", fault.message)
+        case (.noCapacity, _): self.init("InsufficientCapacity", "The store has no room for this object.", 507)
+        case (.conflict, _):
+            self.init(
+                "OperationAborted",
+                "A conflicting conditional operation is currently in progress against this resource. Please try again.", 409)
+        case (.unavailable, _), (.timedOut, _), (.rateExceeded, _): self.init("SlowDown", "Please reduce your request rate.", 503)
+        default: self.init("InternalError", "We encountered an internal error. Please try again.", 500)
+        }
+    }
+
+    init(_ refusal: SignatureV4.Refusal) {
+        switch refusal {
+        case .missingAuthenticationToken: self = .accessDenied
+        case .incompleteSignature(let message): self.init("AuthorizationHeaderMalformed", message)
+        case .invalidClientTokenId:
+            self.init("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403)
+        case .signatureDoesNotMatch:
+            self.init(
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+                403)
+        case .expired where refusal.explanation.hasPrefix("Signature expired"):
+            self.init(
+                "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)
+        case .expired, .notYetCurrent, .headersNotSigned, .replayed: self.init("AccessDenied", refusal.explanation, 403)
+        case .payloadMismatch:
+            self.init(
+                "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
+        }
+    }
+}

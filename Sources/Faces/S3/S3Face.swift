@@ -1,0 +1,45 @@
+//  The S3 face: one HTTP server for the object store.
+
+import Hummingbird
+import Identity
+import Listening
+import Logging
+import Meters
+import Model
+import Objects
+
+/// What the face counts of its calls.
+public struct S3Meters: Sendable {
+    /// A call that succeeds has the code `OK`.
+    public let calls = Counter(
+        MeterFamily(
+            "karri_s3_requests_total", "Calls of the object store, by the code of their answers.", labels: ["operation", "code"]))
+    public let spans = Histogram(
+        MeterFamily("karri_s3_request_seconds", "How long calls of the object store take.", labels: ["operation"]))
+
+    public init() {}
+}
+
+/// The S3 face over the object store's service. It answers where another face hands it a request, and
+/// needs no port of its own.
+public struct S3Face: Sendable {
+    private let responder: S3Responder
+    public var meters: S3Meters { responder.meters }
+
+    /// - Parameter isSecure: Whether it is reached over TLS, which policies may ask for.
+    public init(identity: IdentityService, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
+        responder = S3Responder(identity: identity, objects: objects, isSecure: isSecure, chance: chance, logger: logger)
+    }
+
+    /// Whether a request is for S3 and for no other service of AWS: those have no path, and say in the scope
+    /// of their signature which service they are for.
+    public static func isAddressed(by request: Request) -> Bool {
+        if request.uri.path != "/" { return !request.uri.path.hasPrefix("/health/") }
+        let claims = [request.header("authorization"), request.uri.queryParameters["X-Amz-Credential"].map(String.init)]
+        return claims.contains { $0.map { $0.contains("/s3/aws4_request") || $0.hasPrefix("AWS ") } ?? false }
+    }
+
+    public func respond(to request: Request, context: HTTPConnection) async -> Response {
+        await responder.respond(to: request, context: context)
+    }
+}

@@ -1,0 +1,98 @@
+//  GetObject and HeadObject.
+
+import HTTPTypes
+import Hummingbird
+import Model
+import NIOCore
+import ObjectStorage
+import Objects
+
+extension S3Responder {
+    func getObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call, withBody: Bool) async throws(Fault) -> Response {
+        let found = try await objects.object(key, in: bucket, conditions: try ObjectConditions(of: call.request), by: call.session)
+        let version = found.version
+        var fields = HTTPFields()
+        fields[.eTag] = "\"\(version.entityTag)\""
+        fields[.lastModified] = HTTPDate.text(version.modified)
+        fields[.acceptRanges] = "bytes"
+        fields[.contentType] = version.detail.headers["content-type"] ?? "binary/octet-stream"
+        for (name, value) in version.detail.headers where name != "content-type" {
+            if let field = HTTPField.Name(name) { fields[field] = value }
+        }
+        for (name, value) in version.detail.metadata {
+            if let field = HTTPField.Name("x-amz-meta-\(name)") { fields[field] = value }
+        }
+        override(&fields, call.query)
+        var range: Range<Int64> = 0..<version.size
+        var status = HTTPResponse.Status.ok
+        if let text = call.header("range"), let asked = ByteRange(text) {
+            guard let part = asked.within(version.size) else { return unsatisfiable(version.size, call) }
+            range = part
+            status = .partialContent
+            fields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(version.size)"
+        }
+        fields[.contentLength] = String(range.upperBound - range.lowerBound)
+        guard withBody else { return Response(status: status, headers: fields) }
+        let source = try await objects.bytes(of: found, range)
+        // The head is not sent before the first bytes are found good.
+        let bytes = source.makeAsyncIterator()
+        let first = try await bytes.next()
+        return Response(
+            status: status, headers: fields,
+            body: ResponseBody(contentLength: Int(range.upperBound - range.lowerBound)) { writer in
+                if let first { try await writer.write(first) }
+                while let next = try await bytes.next() { try await writer.write(next) }
+                try await writer.finish(nil)
+            })
+    }
+
+    /// `response-content-type` and its like, for signed requests.
+    private func override(_ fields: inout HTTPFields, _ query: S3Query) {
+        let names: [(String, HTTPField.Name)] = [
+            ("response-content-type", .contentType), ("response-content-language", .contentLanguage),
+            ("response-expires", .expires), ("response-cache-control", .cacheControl),
+            ("response-content-disposition", .contentDisposition), ("response-content-encoding", .contentEncoding),
+        ]
+        for (parameter, name) in names { if let value = query[parameter] { fields[name] = value } }
+    }
+
+    private func unsatisfiable(_ size: Int64, _ call: S3Call) -> Response {
+        let error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
+        var response = xml(
+            call.request.method == .head ? [] : error.body(resource: call.request.uri.path, requestID: call.requestID),
+            status: .rangeNotSatisfiable)
+        response.headers[.contentRange] = "bytes */\(size)"
+        return response
+    }
+}
+
+/// One range of a Range header (RFC 9110, section 14.1.2); several are answered with the whole, as S3 does.
+enum ByteRange: Sendable, Hashable {
+    case from(Int64, through: Int64?)
+    case last(Int64)
+
+    /// Nil for what is to be ignored.
+    init?(_ text: String) {
+        guard text.hasPrefix("bytes="), !text.contains(",") else { return nil }
+        let parts = text.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else { return nil }
+        switch (Int64(parts[0]), Int64(parts[1])) {
+        case (let first?, let last?) where last >= first: self = .from(first, through: last)
+        case (let first?, nil) where parts[1].isEmpty: self = .from(first, through: nil)
+        case (nil, let count?) where parts[0].isEmpty: self = .last(count)
+        default: return nil
+        }
+    }
+
+    /// The part of so many bytes; nil where there is none of it.
+    func within(_ size: Int64) -> Range<Int64>? {
+        switch self {
+        case .from(let first, let last):
+            guard first < size else { return nil }
+            return first..<min(size - 1, last ?? size - 1) + 1
+        case .last(let count):
+            guard count > 0, size > 0 else { return nil }
+            return max(0, size - count)..<size
+        }
+    }
+}

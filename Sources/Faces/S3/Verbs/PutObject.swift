@@ -1,0 +1,84 @@
+//  PutObject.
+
+import HTTPTypes
+import Hummingbird
+import Model
+import ObjectStorage
+import Objects
+
+extension S3Responder {
+    func putObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
+        if let unbuilt = S3Responder.unbuiltPutHeaders.first(where: { call.header($0) != nil }) {
+            throw Fault(.notSupported, unbuilt, kind: .object)
+        }
+        guard call.bodyLength != nil else {
+            throw Fault(.missingParameter, "You must provide the Content-Length HTTP header.", kind: .object)
+        }
+        var upload = ObjectUpload(bucket: bucket, key: key)
+        upload.size = call.bodyLength
+        upload.detail = try ObjectDetail(of: call.request)
+        upload.conditions = try ObjectConditions(of: call.request)
+        let version = try await objects.put(upload, call.body, by: call.session)
+        var response = empty(.ok)
+        response.headers[.eTag] = "\"\(version.entityTag)\""
+        if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
+        return response
+    }
+
+    /// Headers that would change what is stored, and that are not heard yet.
+    private static let unbuiltPutHeaders = [
+        "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-object-lock-mode",
+        "x-amz-object-lock-legal-hold", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-grant-read",
+        "x-amz-grant-full-control", "x-amz-grant-read-acp", "x-amz-grant-write-acp", "x-amz-write-offset-bytes",
+    ]
+}
+
+extension ObjectDetail {
+    private static let kept = [
+        "content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires",
+    ]
+    /// Of all names and values together.
+    private static let metadataBytesMax = 2048
+
+    init(of request: Request) throws(Fault) {
+        self.init()
+        for name in ObjectDetail.kept { headers[name] = request.header(name) }
+        // The framing is the transfer's and not the object's.
+        if let encoding = headers["content-encoding"] {
+            let own = encoding.split(separator: ",").map { trimmed($0) }.filter { $0 != "aws-chunked" }
+            headers["content-encoding"] = own.isEmpty ? nil : own.joined(separator: ",")
+        }
+        var bytes = 0
+        for field in request.headers where field.name.canonicalName.hasPrefix("x-amz-meta-") {
+            let name = String(field.name.canonicalName.dropFirst("x-amz-meta-".utf8.count))
+            metadata[name] = metadata[name].map { "\($0),\(field.value)" } ?? field.value
+            bytes += name.utf8.count + field.value.utf8.count
+        }
+        guard bytes <= ObjectDetail.metadataBytesMax else {
+            throw Fault(.limitExceeded, "Your metadata headers exceed the maximum allowed metadata size", kind: .object)
+        }
+    }
+}
+
+extension ObjectConditions {
+    init(of request: Request) throws(Fault) {
+        self.init()
+        match = request.header("if-match").map(ObjectConditions.tags)
+        noneMatch = request.header("if-none-match").map(ObjectConditions.tags)
+        // Dates that cannot be read are as if they were not there (RFC 9110, section 13.1.3).
+        modifiedSince = request.header("if-modified-since").flatMap(HTTPDate.parse)
+        unmodifiedSince = request.header("if-unmodified-since").flatMap(HTTPDate.parse)
+    }
+
+    private static func tags(_ text: String) -> [String] {
+        text.split(separator: ",").map { part in trimmed(part).filter { $0 != "\"" } }
+    }
+}
+
+/// A field's value without the spaces around it.
+private func trimmed(_ text: some StringProtocol) -> String {
+    var rest = text[...]
+    while rest.first == " " { rest = rest.dropFirst() }
+    while rest.last == " " { rest = rest.dropLast() }
+    return String(rest)
+}

@@ -1,0 +1,28 @@
+//  Published check values, and the same result however the bytes are cut.
+
+import Checksums
+import Testing
+
+@Suite struct CyclicChecksumTests {
+    /// The "check" of the catalogue of parametrised CRC algorithms: of the digits one to nine.
+    @Test func publishedValues() {
+        let digits = Array("123456789".utf8)
+        #expect(CyclicChecksum.crc32.check(of: digits) == 0xcbf4_3926)
+        #expect(CyclicChecksum.crc32c.check(of: digits) == 0xe306_9283)
+        #expect(CyclicChecksum.crc64NVME.check(of: digits) == 0xae8b_1486_0a79_9888)
+        #expect(CyclicChecksum.crc32c.check(of: [UInt8](repeating: 0, count: 32)) == 0x8a91_36aa)
+        #expect(CyclicChecksum.crc32c.check(of: [UInt8](repeating: 0xff, count: 32)) == 0x62a8_ab43)
+        #expect(CyclicChecksum.crc32.check(of: []) == 0)
+    }
+
+    @Test func piecesAreAsGoodAsTheWhole() {
+        let bytes = (0..<100).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+        let whole = CyclicChecksum.crc64NVME.check(of: bytes)
+        for cut in 0...bytes.count {
+            let first = CyclicChecksum.crc64NVME.check(of: bytes[..<cut])
+            let both = bytes[cut...].withUnsafeBytes { CyclicChecksum.crc64NVME.extended(first, by: $0) }
+            #expect(both == whole)
+        }
+        #expect(CyclicChecksum.crc32.check(of: AnySequence(bytes)) == CyclicChecksum.crc32.check(of: bytes))
+    }
+}

@@ -1,0 +1,204 @@
+"""The object store through the real aws command and boto3, under the address of every other service."""
+
+import base64
+import concurrent.futures
+import hashlib
+import os
+import signal
+import zlib
+
+import botocore.exceptions
+import pytest
+
+import ending
+
+
+@pytest.fixture(scope="module")
+def s3(simulated):
+    return simulated.client("s3")
+
+
+@pytest.fixture
+def bucket(s3):
+    name = "bucket-" + os.urandom(4).hex()
+    s3.create_bucket(Bucket=name)
+    yield name
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for found in page.get("Contents", []):
+            s3.delete_object(Bucket=name, Key=found["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+def refused(call, **arguments):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**arguments)
+    answer = caught.value.response
+    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
+
+
+def test_the_aws_command(simulated, bucket, tmp_path):
+    tree = tmp_path / "tree"
+    for number in range(30):
+        file = tree / f"folder {number % 3}" / f"file-{number}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(os.urandom(number * 7000))
+    simulated.aws("s3", "sync", str(tree), f"s3://{bucket}/tree", "--only-show-errors")
+    assert "PRE folder 1/" in simulated.aws("s3", "ls", f"s3://{bucket}/tree/")
+    back = tmp_path / "back"
+    simulated.aws("s3", "sync", f"s3://{bucket}/tree", str(back), "--only-show-errors")
+    for file in tree.rglob("*.bin"):
+        assert (back / file.relative_to(tree)).read_bytes() == file.read_bytes()
+    simulated.aws("s3", "rm", f"s3://{bucket}/tree", "--recursive", "--only-show-errors")
+    assert simulated.aws("s3", "ls", f"s3://{bucket}", "--recursive", "--summarize").count("Total Objects: 0") == 1
+
+
+def test_an_object_comes_back_as_it_was(s3, bucket):
+    body = os.urandom(300_000)
+    put = s3.put_object(
+        Bucket=bucket, Key="a/ü //..\x01&<b>", Body=body, ContentType="text/x-odd", CacheControl="no-store",
+        ContentDisposition="attachment", Metadata={"one": "1", "two": "zwei"})
+    assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+    got = s3.get_object(Bucket=bucket, Key="a/ü //..\x01&<b>")
+    assert got["Body"].read() == body
+    assert (got["ContentType"], got["CacheControl"], got["ContentDisposition"]) == ("text/x-odd", "no-store", "attachment")
+    assert got["Metadata"] == {"one": "1", "two": "zwei"} and got["ETag"] == put["ETag"]
+    head = s3.head_object(Bucket=bucket, Key="a/ü //..\x01&<b>")
+    assert head["ContentLength"] == len(body) and head["LastModified"] == got["LastModified"]
+    [listed] = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert (listed["Key"], listed["Size"], listed["ETag"]) == ("a/ü //..\x01&<b>", len(body), put["ETag"])
+
+
+@pytest.mark.parametrize("size", [0, 1, 8192, 200_000])
+def test_ranges(s3, bucket, size):
+    body = os.urandom(size)
+    s3.put_object(Bucket=bucket, Key="k", Body=body)
+    for text, part in [("bytes=0-0", body[:1]), ("bytes=-5", body[-5:]), (f"bytes={size // 2}-", body[size // 2:])]:
+        if not part:
+            assert refused(s3.get_object, Bucket=bucket, Key="k", Range=text) == (416, "InvalidRange")
+            continue
+        got = s3.get_object(Bucket=bucket, Key="k", Range=text)
+        assert got["Body"].read() == part and got["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert got["ContentRange"].endswith(f"/{size}")
+
+
+def test_listings(s3, bucket):
+    keys = sorted(f"{part}/{number:03}" for part in "abc" for number in range(20)) + ["d"]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"), keys))
+    for operation, step in [("list_objects_v2", 7), ("list_objects", 7), ("list_objects_v2", 1000)]:
+        pages = s3.get_paginator(operation).paginate(Bucket=bucket, PaginationConfig={"PageSize": step})
+        assert [found["Key"] for page in pages for found in page["Contents"]] == keys
+    rolled = s3.list_objects_v2(Bucket=bucket, Delimiter="/")
+    assert [p["Prefix"] for p in rolled["CommonPrefixes"]] == ["a/", "b/", "c/"]
+    assert [found["Key"] for found in rolled["Contents"]] == ["d"] and rolled["KeyCount"] == 4
+    one = s3.list_objects(Bucket=bucket, Delimiter="/", MaxKeys=1)
+    assert one["IsTruncated"] and one["NextMarker"] == "a/"
+    assert refused(s3.list_objects_v2, Bucket=bucket, ContinuationToken="!") == (400, "InvalidArgument")
+
+
+def test_conditions(s3, bucket):
+    tag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
+    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"2", IfNoneMatch="*") == (412, "PreconditionFailed")
+    assert refused(s3.put_object, Bucket=bucket, Key="none", Body=b"2", IfMatch=tag) == (404, "NoSuchKey")
+    assert refused(s3.get_object, Bucket=bucket, Key="k", IfNoneMatch=tag)[0] == 304
+    assert refused(s3.get_object, Bucket=bucket, Key="k", IfMatch='"other"') == (412, "PreconditionFailed")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfMatch=tag)
+    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"3", IfMatch=tag) == (412, "PreconditionFailed")
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"2"
+
+    def first(number):
+        try:
+            return s3.put_object(Bucket=bucket, Key="race", Body=str(number).encode(), IfNoneMatch="*") and number
+        except botocore.exceptions.ClientError as fault:
+            assert fault.response["Error"]["Code"] == "PreconditionFailed"
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        [winner] = [number for number in pool.map(first, range(16)) if number is not None]
+    assert s3.get_object(Bucket=bucket, Key="race")["Body"].read() == str(winner).encode()
+
+
+def test_what_is_damaged_on_the_way_is_refused(s3, bucket):
+    wrong = base64.b64encode(b"\0" * 4).decode()
+    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"body", ChecksumCRC32=wrong) == (400, "BadDigest")
+    assert refused(
+        s3.put_object, Bucket=bucket, Key="k", Body=b"body",
+        ContentMD5=base64.b64encode(b"\0" * 16).decode()) == (400, "BadDigest")
+    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"body", ContentMD5="short") == (400, "InvalidDigest")
+    assert refused(s3.get_object, Bucket=bucket, Key="k") == (404, "NoSuchKey")
+    for algorithm in ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]:
+        try:
+            put = s3.put_object(Bucket=bucket, Key="k", Body=b"body" * 5000, ChecksumAlgorithm=algorithm)
+        except botocore.exceptions.MissingDependencyException:
+            continue
+        assert put[f"Checksum{algorithm}"]
+        if algorithm == "CRC32":
+            assert base64.b64decode(put["ChecksumCRC32"]) == zlib.crc32(b"body" * 5000).to_bytes(4, "big")
+
+
+def test_errors(s3, bucket):
+    assert refused(s3.head_bucket, Bucket="no-such-bucket")[0] == 404
+    assert refused(s3.list_objects_v2, Bucket="no-such-bucket") == (404, "NoSuchBucket")
+    assert refused(s3.get_object, Bucket=bucket, Key="none") == (404, "NoSuchKey")
+    assert refused(s3.create_bucket, Bucket=bucket) == (409, "BucketAlreadyOwnedByYou")
+    assert refused(s3.create_bucket, Bucket="xn--nothing") == (400, "InvalidBucketName")
+    assert refused(s3.put_object, Bucket=bucket, Key="k" * 1025, Body=b"") == (400, "KeyTooLongError")
+    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"", Metadata={"m": "x" * 2100}) == (400, "MetadataTooLarge")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"")
+    assert refused(s3.delete_bucket, Bucket=bucket) == (409, "BucketNotEmpty")
+    s3.delete_object(Bucket=bucket, Key="k")
+    s3.delete_object(Bucket=bucket, Key="k")
+    # What is not built says so, and does nothing else.
+    for call in (s3.get_bucket_versioning, s3.get_bucket_acl, s3.list_object_versions, s3.list_multipart_uploads):
+        assert refused(call, Bucket=bucket) == (501, "NotImplemented")
+    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="AES256") == (501, "NotImplemented")
+
+
+def test_signatures(simulated, bucket):
+    wrong = simulated.client("s3", secret="x" * 40)
+    assert refused(wrong.list_objects_v2, Bucket=bucket) == (403, "SignatureDoesNotMatch")
+    unknown = simulated.client("s3", key="AKIAAAAAAAAAAAAAAAAA", secret="x" * 40)
+    assert refused(unknown.list_objects_v2, Bucket=bucket) == (403, "InvalidAccessKeyId")
+
+
+def test_another_account_sees_nothing(simulated, s3, bucket):
+    simulated.karri("account", "create", "other-objects")
+    import json
+    made = json.loads((simulated.root / "etc/karri/credentials/other-objects.json").read_text())
+    other = simulated.client("s3", made["accessKey"], made["secretKey"])
+    s3.put_object(Bucket=bucket, Key="k", Body=b"mine")
+    assert bucket not in [found["Name"] for found in other.list_buckets()["Buckets"]]
+    assert refused(other.create_bucket, Bucket=bucket) == (409, "BucketAlreadyExists")
+    for call, more in [
+        (other.list_objects_v2, {}), (other.delete_bucket, {}), (other.get_object, {"Key": "k"}), (other.delete_object, {"Key": "k"}),
+        (other.put_object, {"Key": "k", "Body": b"theirs"}), (other.get_bucket_location, {}),
+    ]:
+        assert refused(call, Bucket=bucket, **more) == (403, "AccessDenied")
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"mine"
+
+
+def test_what_was_acknowledged_survives_kills(simulated, s3, bucket):
+    """Control is killed while objects are written: each that was acknowledged is whole, and no other half there."""
+    random = ending.dice()
+    bodies = {f"key-{number}": random.randbytes(random.choice([10, 5_000, 9_000, 200_000])) for number in range(60)}
+
+    def write(key):
+        client = simulated.client("s3")
+        ending.persistently(lambda: client.put_object(Bucket=bucket, Key=key, Body=bodies[key]))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        writes = [pool.submit(write, key) for key in bodies]
+        for _ in range(4):
+            process = None
+            simulated.eventually(lambda: ending.own_process(simulated, "control") is not None)
+            process = ending.own_process(simulated, "control")
+            if process:
+                os.kill(process, signal.SIGKILL)
+            concurrent.futures.wait(writes, timeout=random.uniform(0.5, 2))
+        for done in writes:
+            done.result()
+    got = {}
+    for key, body in bodies.items():
+        got[key] = ending.persistently(lambda: s3.get_object(Bucket=bucket, Key=key))["Body"].read()
+        assert got[key] == body, key
+    listed = ending.persistently(lambda: s3.list_objects_v2(Bucket=bucket))["Contents"]
+    assert {found["Key"] for found in listed} == set(bodies)

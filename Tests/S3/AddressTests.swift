@@ -1,0 +1,82 @@
+//  What a request's address, query and headers name.
+
+import Model
+import ObjectStorage
+import Testing
+
+@testable import S3
+
+@Suite struct AddressTests {
+    @Test(arguments: [
+        ("/", S3Target.service), ("/b", .bucket("b")), ("/b/", .bucket("b")), ("/b/k", .object("b", ObjectKey("k"))),
+        ("/b//", .object("b", ObjectKey("/"))), ("/b/a/../c", .object("b", ObjectKey("a/../c"))),
+        ("/b/a%2Fc%20d", .object("b", ObjectKey("a/c d"))), ("/b/a+c", .object("b", ObjectKey("a+c"))),
+        ("/b/%C3%BC", .object("b", ObjectKey("ü"))), ("/b/%0A", .object("b", ObjectKey("\n"))),
+    ])
+    func targets(path: String, target: S3Target) throws {
+        #expect(try S3Target(path: path) == target)
+    }
+
+    @Test(arguments: ["", "b", "/b/%FF", "/b/%C3"])
+    func noTargets(path: String) {
+        #expect(throws: S3Error.self) { try S3Target(path: path) }
+    }
+
+    @Test(arguments: [
+        ("GET", "/", "", "ListBuckets"), ("PUT", "/b", "", "CreateBucket"), ("HEAD", "/b", "", "HeadBucket"),
+        ("DELETE", "/b", "", "DeleteBucket"), ("GET", "/b", "location", "GetBucketLocation"), ("GET", "/b", "", "ListObjects"),
+        ("GET", "/b", "list-type=2&prefix=a", "ListObjectsV2"), ("PUT", "/b/k", "x-id=PutObject", "PutObject"),
+        ("GET", "/b/k", "", "GetObject"), ("HEAD", "/b/k", "", "HeadObject"), ("DELETE", "/b/k", "", "DeleteObject"),
+    ])
+    func operations(method: String, path: String, query: String, name: String) throws {
+        let operation = try S3Operation(try S3Target(path: path), method: method, query: S3Query(query), copies: false)
+        #expect(operation.name == name)
+    }
+
+    /// What is not built says so, and does nothing else instead.
+    @Test(arguments: [
+        ("GET", "/b", "versioning", false, "NotImplemented"), ("PUT", "/b/k", "partNumber=1&uploadId=x", false, "NotImplemented"),
+        ("POST", "/b", "delete", false, "NotImplemented"), ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
+        ("PUT", "/b/k", "", true, "NotImplemented"), ("GET", "/b/k", "versionId=null", false, "NotImplemented"),
+        ("PATCH", "/b/k", "", false, "MethodNotAllowed"), ("PUT", "/", "", false, "MethodNotAllowed"),
+    ])
+    func refusals(method: String, path: String, query: String, copies: Bool, code: String) throws {
+        let target = try S3Target(path: path)
+        let error = #expect(throws: S3Error.self) { try S3Operation(target, method: method, query: S3Query(query), copies: copies) }
+        #expect(error?.code == code)
+    }
+
+    @Test(
+        arguments: [
+            ("bytes=0-0", 10, 0..<1), ("bytes=2-", 10, 2..<10), ("bytes=-3", 10, 7..<10), ("bytes=-30", 10, 0..<10),
+            ("bytes=5-100", 10, 5..<10), ("bytes=10-", 10, nil), ("bytes=-0", 10, nil), ("bytes=0-", 0, nil),
+            ("bytes=0-9223372036854775807", 10, 0..<10), ("bytes=9223372036854775807-9223372036854775807", 10, nil),
+        ] as [(String, Int64, Range<Int64>?)])
+    func ranges(text: String, size: Int64, part: Range<Int64>?) throws {
+        #expect(try #require(ByteRange(text)).within(size) == part)
+    }
+
+    @Test(arguments: [
+        "", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=3-2", "bytes=0-1,3-4", "lines=0-1", "bytes=1-2-3", "bytes=+1-2",
+    ])
+    func noRanges(text: String) {
+        #expect(ByteRange(text) == nil)
+    }
+
+    @Test(
+        arguments: [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Thu, 29 Feb 2024 23:59:59 GMT", 1_709_251_199),
+        ] as [(String, Int64)])
+    func dates(text: String, seconds: Int64) {
+        #expect(HTTPDate.parse(text) == Instant(seconds: seconds))
+        #expect(HTTPDate.text(Instant(microseconds: seconds * 1_000_000 + 999_999)) == text)
+    }
+
+    @Test(arguments: [
+        "", "yesterday", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 31 Feb 1994 08:49:37 GMT", "06 Nov 1994 08:49:37 GMT",
+    ])
+    func noDates(text: String) {
+        #expect(HTTPDate.parse(text) == nil)
+    }
+}
