@@ -49,6 +49,7 @@ let house: [Part] = [
     Part(name: "CSQLite", folder: "System/CSQLite", kind: .system(pkgConfig: "sqlite3", apt: "libsqlite3-dev")),
     Part(name: "CPostgreSQL", folder: "System/CPostgreSQL", kind: .system(pkgConfig: "libpq", apt: "libpq-dev")),
     Part(name: "CLibvirt", folder: "System/CLibvirt", kind: .system(pkgConfig: "libvirt", apt: "libvirt-dev")),
+    Part(name: "CLibXML", folder: "System/CLibXML", kind: .system(pkgConfig: "libxml-2.0", apt: "libxml2-dev")),
     Part(name: "CLinux", folder: "System/CLinux", kind: .cLibrary),
 
     // Foundation.
@@ -137,7 +138,7 @@ let house: [Part] = [
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(
         name: "S3", folder: "Faces/S3",
-        uses: ["Model", "AWSProtocol", "Listening", "Meters", "Identity", "Objects", "ObjectStorage", "Authority", "Checksums"],
+        uses: ["Model", "AWSProtocol", "Listening", "Meters", "Identity", "Objects", "ObjectStorage", "Authority", "Checksums", "CLibXML"],
         products: ["Hummingbird", "Logging", "Crypto", "NIOCore"], tested: true),
     Part(
         name: "AWS", folder: "Faces/AWS",

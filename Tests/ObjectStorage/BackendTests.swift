@@ -55,6 +55,20 @@ extension ObjectBackend {
         return bytes
     }
 
+    func begin(_ id: UploadID, _ key: ObjectKey, in bucket: Bucket) async throws {
+        let upload = PartedUpload(id: id, key: key, begun: Instant(seconds: 3), detail: ObjectDetail())
+        try await change(key, in: bucket) { change throws(Fault) in try change.begin(upload) }
+    }
+
+    func putPart(_ number: Int, _ bytes: [UInt8], of id: UploadID, _ key: ObjectKey, in bucket: Bucket) async throws {
+        let sink = try await stage(size: nil, in: bucket)
+        try await sink.append(ByteBuffer(bytes: bytes))
+        let part = UploadedPart(
+            number: number, size: Int64(bytes.count), entityTag: "t\(number)", modified: Instant(seconds: 4),
+            body: try await sink.finish())
+        try await change(key, in: bucket) { change throws(Fault) in try change.put(part, of: id) }
+    }
+
     func remove(_ key: String, in bucket: Bucket) async throws {
         try await change(ObjectKey(key), in: bucket) { change throws(Fault) in try change.remove(.null) }
     }
@@ -119,6 +133,50 @@ extension ObjectBackend {
             try await store.remove(bucket)
             #expect(try await store.bucket(named: "first") == nil)
             await #expect(throws: ObjectFaults.bucketIsGone) { try await store.put("b", [1], in: bucket) }
+        }
+    }
+
+    @Test(arguments: TestedBackend.allCases)
+    func uploadsInParts(backend: TestedBackend) async throws {
+        try await backend.with { store, bucket in
+            let (key, id) = (ObjectKey("k"), UploadID("one"))
+            let bytes = [Samples.bytes(200_000), Samples.bytes(100), Samples.bytes(150_000), [9, 9]]
+            try await store.begin(id, key, in: bucket)
+            try await store.begin(UploadID("two"), key, in: bucket)
+            for (place, part) in bytes.enumerated() { try await store.putPart(place + 1, part, of: id, key, in: bucket) }
+            try await store.putPart(2, [7], of: id, key, in: bucket)
+            #expect(try await store.parts(of: id, in: bucket, after: 1, limit: 2).map(\.number) == [2, 3])
+            #expect(try await store.parts(of: id, in: bucket, after: 0, limit: 9).map(\.size) == [200_000, 1, 150_000, 2])
+            let all = ListingSlice(from: ObjectKey(""), upTo: nil, limit: 9)
+            #expect(try await store.uploads(all, after: nil, of: bucket).map(\.id.text) == ["one", "two"])
+            let later = ListingSlice(from: key, upTo: nil, limit: 9)
+            #expect(try await store.uploads(later, after: id, of: bucket).map(\.id.text) == ["two"])
+            #expect(try await store.list(ListingRequest(), of: bucket).objects.isEmpty)
+
+            try await store.change(key, in: bucket) { change throws(Fault) in
+                #expect(try change.upload(id)?.key == key)
+                let body = try change.end(id, keeping: [1, 2, 3])
+                try change.put(
+                    ObjectVersion(
+                        id: .null, size: 350_001, entityTag: "t", modified: Instant(seconds: 1), detail: ObjectDetail(), body: body)
+                )
+            }
+            let whole = bytes[0] + [7] + bytes[2]
+            #expect(try await store.get("k", in: bucket) == whole)
+            for range in [0..<1, 199_999..<200_001, 199_999..<200_002, 200_001..<350_001, 350_000..<350_001] {
+                let asked = Int64(range.lowerBound)..<Int64(range.upperBound)
+                #expect(try await store.get("k", asked, in: bucket) == Array(whole[range]))
+            }
+            #expect(try await store.uploads(all, after: nil, of: bucket).map(\.id.text) == ["two"])
+            #expect(try await store.parts(of: id, in: bucket, after: 0, limit: 9).isEmpty)
+            // Another key's upload of that id is none.
+            let stranger = try await store.change(ObjectKey("other"), in: bucket) { change throws(Fault) in
+                try change.upload(UploadID("two"))
+            }
+            #expect(stranger == nil)
+            try await store.remove("k", in: bucket)
+            // A bucket goes with the uploads in it.
+            try await store.remove(bucket)
         }
     }
 
@@ -201,8 +259,28 @@ extension ObjectBackend {
             await abandoned.abandon()
             try await store.put("a", Samples.bytes(100_000), in: bucket)
             try await store.put("a", Samples.bytes(100_001), in: bucket)
-            #expect(files(in: folder).count == 2)
+            // Parts that are replaced, left out of the object, or of an upload that ends with its bucket.
+            let key = ObjectKey("k")
+            for id in [UploadID("one"), UploadID("two")] {
+                try await store.begin(id, key, in: bucket)
+                for number in [1, 1, 2] { try await store.putPart(number, Samples.bytes(20_000 + number), of: id, key, in: bucket) }
+            }
+            try await store.change(key, in: bucket) { change throws(Fault) in
+                try change.put(
+                    ObjectVersion(
+                        id: .null, size: 20_001, entityTag: "t", modified: Instant(seconds: 1), detail: ObjectDetail(),
+                        body: try change.end(UploadID("one"), keeping: [1])))
+            }
+            // The body of a, the object of parts, the other upload's two parts, and what broke off.
+            #expect(files(in: folder).count == 5)
             await store.close()
+            let afterwards = try await LocalBackend.open(folder, chance: .system)
+            #expect(try await afterwards.get("k", in: bucket) == Samples.bytes(20_001))
+            try await afterwards.putPart(3, Samples.bytes(30_000), of: UploadID("two"), key, in: bucket)
+            try await afterwards.remove("k", in: bucket)
+            try await afterwards.change(key, in: bucket) { change throws(Fault) in _ = try change.end(UploadID("two"), keeping: [])
+            }
+            await afterwards.close()
             let again = try await LocalBackend.open(folder, chance: .system)
             #expect(files(in: folder).count == 1)
             #expect(try await again.get("a", in: bucket) == Samples.bytes(100_001))

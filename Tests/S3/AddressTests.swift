@@ -26,18 +26,46 @@ import Testing
         ("GET", "/", "", "ListBuckets"), ("PUT", "/b", "", "CreateBucket"), ("HEAD", "/b", "", "HeadBucket"),
         ("DELETE", "/b", "", "DeleteBucket"), ("GET", "/b", "location", "GetBucketLocation"), ("GET", "/b", "", "ListObjects"),
         ("GET", "/b", "list-type=2&prefix=a", "ListObjectsV2"), ("PUT", "/b/k", "x-id=PutObject", "PutObject"),
-        ("GET", "/b/k", "", "GetObject"), ("HEAD", "/b/k", "", "HeadObject"), ("DELETE", "/b/k", "", "DeleteObject"),
+        ("GET", "/b", "uploads", "ListMultipartUploads"), ("POST", "/b", "delete", "DeleteObjects"),
+        ("POST", "/b/k", "uploads", "CreateMultipartUpload"), ("PUT", "/b/k", "uploadId=x&partNumber=1", "UploadPart"),
+        ("GET", "/b/k", "uploadId=x", "ListParts"), ("POST", "/b/k", "uploadId=x", "CompleteMultipartUpload"),
+        ("DELETE", "/b/k", "uploadId=x", "AbortMultipartUpload"), ("GET", "/b/k", "", "GetObject"),
+        ("HEAD", "/b/k", "", "HeadObject"), ("DELETE", "/b/k", "", "DeleteObject"),
     ])
     func operations(method: String, path: String, query: String, name: String) throws {
         let operation = try S3Operation(try S3Target(path: path), method: method, query: S3Query(query), copies: false)
         #expect(operation.name == name)
     }
 
+    @Test(arguments: [("", "CopyObject"), ("uploadId=x&partNumber=1", "UploadPartCopy")])
+    func copies(query: String, name: String) throws {
+        #expect(try S3Operation(try S3Target(path: "/b/k"), method: "PUT", query: S3Query(query), copies: true).name == name)
+    }
+
+    @Test func documents() throws {
+        let text =
+            "<?xml version='1.0'?><Delete xmlns='x'><Object><Key> a&amp;<![CDATA[<b>]]></Key></Object><!-- c --><Quiet>true</Quiet></Delete>"
+        let root = try XMLElement(document: Array(text.utf8), root: "Delete")
+        #expect(root["Object"]?["Key"]?.text == " a&<b>" && root["Quiet"]?.text == "true" && root.all("Object").count == 1)
+    }
+
+    @Test(arguments: [
+        "", "no", "<Delete>", "<Delete></Other>", "<Other/>", "<Delete/><Delete/>",
+        "<!DOCTYPE Delete [<!ENTITY a 'b'>]><Delete>&a;</Delete>",
+        "<!DOCTYPE Delete SYSTEM 'file:///etc/passwd'><Delete/>", "<Delete>&none;</Delete>",
+        "<Delete>" + String(repeating: "<a>", count: 100) + String(repeating: "</a>", count: 100) + "</Delete>",
+        "<Delete>\u{0}</Delete>",
+    ])
+    func noDocuments(text: String) {
+        #expect(throws: XMLElement.malformed) { try XMLElement(document: Array(text.utf8), root: "Delete") }
+    }
+
     /// What is not built says so, and does nothing else instead.
     @Test(arguments: [
-        ("GET", "/b", "versioning", false, "NotImplemented"), ("PUT", "/b/k", "partNumber=1&uploadId=x", false, "NotImplemented"),
-        ("POST", "/b", "delete", false, "NotImplemented"), ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
-        ("PUT", "/b/k", "", true, "NotImplemented"), ("GET", "/b/k", "versionId=null", false, "NotImplemented"),
+        ("GET", "/b", "versioning", false, "NotImplemented"), ("GET", "/b/k", "partNumber=1", false, "NotImplemented"),
+        ("POST", "/b", "", false, "NotImplemented"), ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
+        ("GET", "/b/k", "versionId=null", false, "NotImplemented"), ("PUT", "/b/k", "uploadId=x", false, "InvalidArgument"),
+        ("PUT", "/b/k", "uploadId=x&partNumber=one", false, "InvalidArgument"), ("POST", "/b/k", "", false, "MethodNotAllowed"),
         ("PATCH", "/b/k", "", false, "MethodNotAllowed"), ("PUT", "/", "", false, "MethodNotAllowed"),
     ])
     func refusals(method: String, path: String, query: String, copies: Bool, code: String) throws {

@@ -16,6 +16,18 @@ public struct ListingSlice: Sendable, Hashable {
         self.upTo = upTo
         self.limit = limit
     }
+
+    /// Where keys that begin with `prefix` end; nil: nowhere.
+    public static func end(of prefix: [UInt8]) -> ObjectKey? { successor(of: prefix).map(ObjectKey.init(bytes:)) }
+
+    /// The least bytes that are greater than all that begin with `prefix`; nil when there are none.
+    static func successor(of prefix: [UInt8]) -> [UInt8]? {
+        var bytes = prefix
+        while let byte = bytes.popLast() {
+            if byte < 0xff { return bytes + [byte + 1] }
+        }
+        return nil
+    }
 }
 
 /// What a listing asks for.
@@ -48,7 +60,7 @@ extension ObjectBackend {
     public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
         var page = ListingPage()
         guard request.limit > 0 else { return page }
-        let end = successor(of: request.prefix).map(ObjectKey.init(bytes:))
+        let end = ListingSlice.end(of: request.prefix)
         guard var from = start(of: request) else { return page }
         var last: [UInt8] = []
         while true {
@@ -65,7 +77,7 @@ extension ObjectBackend {
                 if let common = commonPrefix(of: object.key.bytes, request) {
                     page.commonPrefixes.append(common)
                     last = common
-                    guard let beyond = successor(of: common) else { return page }
+                    guard let beyond = ListingSlice.successor(of: common) else { return page }
                     jump = ObjectKey(bytes: beyond)
                     break
                 }
@@ -88,7 +100,7 @@ extension ObjectBackend {
         var from = request.after + [0]
         // What was shown as a common prefix is behind with all that lies under it.
         if let common = commonPrefix(of: request.after, request) {
-            guard let beyond = successor(of: common) else { return nil }
+            guard let beyond = ListingSlice.successor(of: common) else { return nil }
             from = beyond
         }
         return ObjectKey(bytes: from.lexicographicallyPrecedes(request.prefix) ? request.prefix : from)
@@ -99,14 +111,5 @@ extension ObjectBackend {
         guard !request.delimiter.isEmpty, key.starts(with: request.prefix) else { return nil }
         guard let place = key.dropFirst(request.prefix.count).firstRange(of: request.delimiter) else { return nil }
         return Array(key[..<place.upperBound])
-    }
-
-    /// The least bytes that are greater than all that begin with `prefix`; nil when there are none.
-    private func successor(of prefix: [UInt8]) -> [UInt8]? {
-        var bytes = prefix
-        while let byte = bytes.popLast() {
-            if byte < 0xff { return bytes + [byte + 1] }
-        }
-        return nil
     }
 }

@@ -50,6 +50,14 @@ public protocol ObjectBackend: Sendable {
     /// Current versions that are not delete markers, in the order of their keys' bytes.
     func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject]
 
+    // MARK: Uploads in parts
+
+    /// Uploads that have begun and not ended, by key and then by id, from after one of them on.
+    func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload]
+
+    /// An upload's parts by number, from after one on.
+    func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart]
+
     func close() async
 }
 
@@ -62,6 +70,15 @@ public protocol KeyChange {
     func put(_ version: ObjectVersion) throws(Fault)
     /// Removes a version, if it is there; its body becomes garbage.
     func remove(_ id: VersionID) throws(Fault)
+
+    /// An upload of this key; nil when there is none of that id.
+    func upload(_ id: UploadID) throws(Fault) -> PartedUpload?
+    func begin(_ upload: PartedUpload) throws(Fault)
+    /// Adds a part to an upload that is there, in place of one of its number.
+    func put(_ part: UploadedPart, of upload: UploadID) throws(Fault)
+    func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart?
+    /// Ends an upload: the parts that are named become one body, in that order, the others garbage.
+    func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference
 }
 
 /// Takes the bytes of a body.
@@ -98,6 +115,20 @@ extension BodySource {
             whole.withLock { left in
                 defer { left = nil }
                 return left
+            }
+        }
+    }
+
+    /// Several, one after the other, each begun when the one before it has ended.
+    init(joining sources: [@Sendable () async throws(Fault) -> BodySource]) {
+        let state = Mutex((next: 0, current: BodySource?.none))
+        self.init { () throws(Fault) in
+            while true {
+                let (next, current) = state.withLock(\.self)
+                if let bytes = try await current?.makeAsyncIterator().next() { return bytes }
+                guard next < sources.count else { return nil }
+                let begun = try await sources[next]()
+                state.withLock { $0 = (next + 1, begun) }
             }
         }
     }

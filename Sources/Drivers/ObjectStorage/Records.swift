@@ -54,6 +54,11 @@ public struct ObjectDetail: Sendable, Hashable, Codable {
     public var headers: [String: String] = [:]
     /// `x-amz-meta-…` without the prefix.
     public var metadata: [String: String] = [:]
+    /// `x-amz-checksum-…` headers and their values.
+    public var checksums: [String: String] = [:]
+    /// The upload in parts that it came by, and how many they were.
+    public var upload: UploadID?
+    public var parts: Int?
 
     public init() {}
 }
@@ -87,6 +92,63 @@ public enum BodyReference: Sendable, Hashable {
     case inline(id: UInt64, bytes: [UInt8]?)
     /// In a file of its own.
     case file(id: UInt64, checksums: [UInt32])
+    /// Of parts, one after the other, which the version's row names.
+    case pieces(of: UInt64)
+    /// Of parts that are at hand.
+    case joined([BodyPiece])
+}
+
+/// A part of a body.
+public struct BodyPiece: Sendable, Hashable {
+    public var size: Int64
+    public var body: BodyReference
+
+    public init(size: Int64, body: BodyReference) {
+        self.size = size
+        self.body = body
+    }
+}
+
+/// Which upload in parts.
+public struct UploadID: Sendable, Hashable, Codable, Comparable, CustomStringConvertible {
+    public var text: String
+
+    public init(_ text: String) { self.text = text }
+    public var description: String { text }
+    public static func < (left: UploadID, right: UploadID) -> Bool { left.text.utf8.lexicographicallyPrecedes(right.text.utf8) }
+}
+
+/// An upload in parts that has begun.
+public struct PartedUpload: Sendable, Hashable {
+    public var id: UploadID
+    public var key: ObjectKey
+    public var begun: Instant
+    public var detail: ObjectDetail
+
+    public init(id: UploadID, key: ObjectKey, begun: Instant, detail: ObjectDetail) {
+        self.id = id
+        self.key = key
+        self.begun = begun
+        self.detail = detail
+    }
+}
+
+/// A part that has been taken.
+public struct UploadedPart: Sendable, Hashable {
+    /// From 1 on.
+    public var number: Int
+    public var size: Int64
+    public var entityTag: String
+    public var modified: Instant
+    public var body: BodyReference
+
+    public init(number: Int, size: Int64, entityTag: String, modified: Instant, body: BodyReference) {
+        self.number = number
+        self.size = size
+        self.entityTag = entityTag
+        self.modified = modified
+        self.body = body
+    }
 }
 
 /// What a listing shows of a current version.

@@ -45,6 +45,10 @@ extension S3Error {
     init(_ fault: Fault) {
         switch (fault.code, fault.kind) {
         case (.notFound, .bucket): self.init("NoSuchBucket", fault.message, 404)
+        case (.notFound, .upload): self.init("NoSuchUpload", fault.message, 404)
+        case (.notFound, .part): self.init("InvalidPart", fault.message)
+        case (.invalidParameter, .part): self.init("InvalidPartOrder", fault.message)
+        case (.wrongState, .part): self.init("EntityTooSmall", fault.message)
         case (.notFound, _): self.init("NoSuchKey", "The specified key does not exist.", 404)
         case (.alreadyExists, .bucket): self.init("BucketAlreadyExists", fault.message, 409)
         case (.inUse, .bucket): self.init("BucketNotEmpty", fault.message, 409)

@@ -13,10 +13,19 @@ enum S3Operation: Sendable, Hashable {
     case getBucketLocation(String)
     case listObjects(String)
     case listObjectsV2(String)
+    case listMultipartUploads(String)
+    case deleteObjects(String)
     case putObject(String, ObjectKey)
+    case copyObject(String, ObjectKey)
     case getObject(String, ObjectKey)
     case headObject(String, ObjectKey)
     case deleteObject(String, ObjectKey)
+    case createMultipartUpload(String, ObjectKey)
+    case uploadPart(String, ObjectKey, S3Part)
+    case uploadPartCopy(String, ObjectKey, S3Part)
+    case listParts(String, ObjectKey, UploadID)
+    case completeMultipartUpload(String, ObjectKey, UploadID)
+    case abortMultipartUpload(String, ObjectKey, UploadID)
 
     /// As the API Reference and the meters name it.
     var name: String {
@@ -28,6 +37,7 @@ enum S3Operation: Sendable, Hashable {
     /// - Throws: `NotImplemented` for a sub-resource of S3 that is not built, and `MethodNotAllowed`.
     init(_ target: S3Target, method: String, query: S3Query, copies: Bool) throws(S3Error) {
         if let unbuilt = query.names.first(where: Self.unbuilt.contains) { throw .notImplemented("?\(unbuilt)") }
+        if query.has("partNumber"), method != "PUT" { throw .notImplemented("?partNumber") }
         switch (target, method) {
         case (.service, "GET"): self = .listBuckets
         case (.bucket(let bucket), "PUT"): self = .createBucket(bucket)
@@ -36,27 +46,52 @@ enum S3Operation: Sendable, Hashable {
         case (.bucket(let bucket), "GET"):
             if query.has("location") {
                 self = .getBucketLocation(bucket)
+            } else if query.has("uploads") {
+                self = .listMultipartUploads(bucket)
             } else {
                 self = query["list-type"] == "2" ? .listObjectsV2(bucket) : .listObjects(bucket)
             }
-        case (.object(let bucket, let key), "PUT"):
-            if copies { throw .notImplemented("x-amz-copy-source") }
-            self = .putObject(bucket, key)
-        case (.object(let bucket, let key), "GET"): self = .getObject(bucket, key)
-        case (.object(let bucket, let key), "HEAD"): self = .headObject(bucket, key)
-        case (.object(let bucket, let key), "DELETE"): self = .deleteObject(bucket, key)
+        case (.bucket(let bucket), "POST") where query.has("delete"): self = .deleteObjects(bucket)
         case (.bucket, "POST"): throw .notImplemented("POST to a bucket")
+        case (.object(let bucket, let key), _): self = try S3Operation(bucket, key, method, query, copies: copies)
+        default: throw .notAllowed
+        }
+    }
+
+    private init(_ bucket: String, _ key: ObjectKey, _ method: String, _ query: S3Query, copies: Bool) throws(S3Error) {
+        let upload = query["uploadId"].map(UploadID.init)
+        switch (method, upload) {
+        case ("PUT", let upload?):
+            guard let number = query["partNumber"].flatMap({ Int($0) }) else {
+                throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+            }
+            let part = S3Part(upload: upload, number: number)
+            self = copies ? .uploadPartCopy(bucket, key, part) : .uploadPart(bucket, key, part)
+        case ("PUT", nil): self = copies ? .copyObject(bucket, key) : .putObject(bucket, key)
+        case ("GET", let upload?): self = .listParts(bucket, key, upload)
+        case ("GET", nil): self = .getObject(bucket, key)
+        case ("HEAD", _): self = .headObject(bucket, key)
+        case ("DELETE", let upload?): self = .abortMultipartUpload(bucket, key, upload)
+        case ("DELETE", nil): self = .deleteObject(bucket, key)
+        case ("POST", let upload?): self = .completeMultipartUpload(bucket, key, upload)
+        case ("POST", nil) where query.has("uploads"): self = .createMultipartUpload(bucket, key)
         default: throw .notAllowed
         }
     }
 
     /// Sub-resources that S3 has and this store has not.
     private static let unbuilt: Set<String> = [
-        "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory",
-        "legal-hold", "lifecycle", "logging", "metrics", "notification", "object-lock", "ownershipControls", "partNumber",
+        "accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory",
+        "legal-hold", "lifecycle", "logging", "metrics", "notification", "object-lock", "ownershipControls",
         "policy", "policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select",
-        "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
+        "tagging", "torrent", "versionId", "versioning", "versions", "website",
     ]
+}
+
+/// A part of an upload.
+struct S3Part: Sendable, Hashable {
+    var upload: UploadID
+    var number: Int
 }
 
 /// What a request's address names.

@@ -101,10 +101,20 @@ struct S3Responder: Sendable {
         case .getBucketLocation(let bucket): try await getBucketLocation(bucket, call)
         case .listObjects(let bucket): try await listObjects(bucket, call)
         case .listObjectsV2(let bucket): try await listObjectsV2(bucket, call)
+        case .listMultipartUploads(let bucket): try await listMultipartUploads(bucket, call)
+        case .deleteObjects(let bucket): try await deleteObjects(bucket, call)
         case .putObject(let bucket, let key): try await putObject(bucket, key, call)
+        case .copyObject(let bucket, let key): try await copyObject(bucket, key, call)
         case .getObject(let bucket, let key): try await getObject(bucket, key, call, withBody: true)
         case .headObject(let bucket, let key): try await getObject(bucket, key, call, withBody: false)
         case .deleteObject(let bucket, let key): try await deleteObject(bucket, key, call)
+        case .createMultipartUpload(let bucket, let key): try await createMultipartUpload(bucket, key, call)
+        case .uploadPart(let bucket, let key, let part): try await uploadPart(bucket, key, part, call)
+        case .uploadPartCopy(let bucket, let key, let part): try await uploadPartCopy(bucket, key, part, call)
+        case .listParts(let bucket, let key, let upload): try await listParts(bucket, key, upload, call)
+        case .completeMultipartUpload(let bucket, let key, let upload):
+            try await completeMultipartUpload(bucket, key, upload, call)
+        case .abortMultipartUpload(let bucket, let key, let upload): try await abortMultipartUpload(bucket, key, upload, call)
         }
     }
 

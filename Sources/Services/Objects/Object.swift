@@ -52,6 +52,20 @@ extension Fault {
         .preconditionFailed, "At least one of the pre-conditions you specified did not hold", kind: .object)
 }
 
+/// A body as it comes. What it throws keeps nothing of it: a checksum that is wrong, a client that has gone.
+public protocol ObjectBody: AsyncSequence, Sendable where Element == ByteBuffer {
+    /// The header of the checksum to be kept with the object, once all of it has come.
+    var checksum: (name: String, value: String)? { get }
+}
+
+/// What is stored already.
+struct StoredObjectBody: ObjectBody {
+    let source: BodySource
+    let checksum: (name: String, value: String)?
+
+    func makeAsyncIterator() -> BodySource.Iterator { source.makeAsyncIterator() }
+}
+
 /// An upload.
 public struct ObjectUpload: Sendable {
     public var bucket: String
@@ -78,35 +92,41 @@ extension ObjectsService {
     public static let uploadBytesMax: Int64 = 5 << 30
 
     /// Stores an object; durable when it returns.
-    ///
-    /// - Parameter body: Its bytes. What it throws keeps nothing of them: a checksum that is wrong, a
-    ///   client that has gone.
-    public func put(
-        _ upload: ObjectUpload, _ body: some AsyncSequence<ByteBuffer, any Error> & Sendable, by session: Session
-    ) async throws(Fault) -> ObjectVersion {
+    public func put(_ upload: ObjectUpload, _ body: some ObjectBody, by session: Session) async throws(Fault) -> ObjectVersion {
         try ObjectsService.check(upload.key)
         let bucket = try await bucket(upload.bucket, key: upload.key, for: .putObject, by: session)
-        let sink = try await backend.stage(size: upload.size, in: bucket)
-        do {
-            var hash = Insecure.MD5()
-            var size: Int64 = 0
-            for try await piece in body {
-                size += Int64(piece.readableBytes)
-                guard size <= ObjectsService.uploadBytesMax else {
-                    throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
-                }
-                piece.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
-                try await sink.append(piece)
-            }
+        return try await take(body, size: upload.size, in: bucket) { taken throws(Fault) in
+            var detail = upload.detail
+            if let (name, value) = body.checksum { detail.checksums[name] = value }
             let version = ObjectVersion(
-                id: .null, size: size, entityTag: hexDigits(Array(hash.finalize())), modified: chance.now(), detail: upload.detail,
-                body: try await sink.finish())
+                id: .null, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), detail: detail, body: taken.body)
             let conditions = upload.conditions
             return try await backend.change(upload.key, in: bucket) { change throws(Fault) in
                 try conditions.check(replacing: try change.current())
                 try change.put(version)
                 return version
             }
+        }
+    }
+
+    /// Takes a body to its end and keeps it with what `keep` does; nothing of it is left where either fails.
+    func take<Kept>(
+        _ body: some ObjectBody, size: Int64?, in bucket: Bucket,
+        keep: (_ taken: (size: Int64, entityTag: String, body: BodyReference)) async throws(Fault) -> Kept
+    ) async throws(Fault) -> Kept {
+        let sink = try await backend.stage(size: size, in: bucket)
+        do {
+            var hash = Insecure.MD5()
+            var taken: Int64 = 0
+            for try await piece in body {
+                taken += Int64(piece.readableBytes)
+                guard taken <= ObjectsService.uploadBytesMax else {
+                    throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
+                }
+                piece.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+                try await sink.append(piece)
+            }
+            return try await keep((taken, hexDigits(Array(hash.finalize())), try await sink.finish()))
         } catch {
             await sink.abandon()
             throw error as? Fault ?? Fault(.malformedRequest, "The request's body could not be read.", because: error)
@@ -144,6 +164,39 @@ extension ObjectsService {
         try await backend.change(key, in: bucket) { change throws(Fault) in
             try conditions.check(replacing: try change.current())
             try change.remove(.null)
+        }
+    }
+
+    /// Copies an object, on the way through this service.
+    ///
+    /// - Parameter detail: What the copy is to have instead of its source's; nil to keep that.
+    public func copy(
+        _ source: ObjectKey, from sourceBucket: String, sourceConditions: ObjectConditions, to upload: ObjectUpload,
+        replacing detail: ObjectDetail?, by session: Session
+    ) async throws(Fault) -> ObjectVersion {
+        let found = try await sourceObject(source, in: sourceBucket, conditions: sourceConditions, by: session)
+        if detail == nil, source == upload.key, sourceBucket == upload.bucket {
+            throw Fault(
+                .malformedRequest,
+                "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
+                    + "metadata, storage class, website redirect location or encryption attributes.", kind: .object)
+        }
+        var upload = upload
+        upload.size = found.version.size
+        upload.detail = detail ?? found.version.detail
+        upload.detail.upload = nil
+        upload.detail.parts = nil
+        upload.detail.checksums = found.version.detail.checksums
+        let body = StoredObjectBody(source: try await bytes(of: found, 0..<found.version.size), checksum: nil)
+        return try await put(upload, body, by: session)
+    }
+
+    /// What is to be copied: a condition that does not hold is a refusal, whichever it is.
+    func sourceObject(
+        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions, by session: Session
+    ) async throws(Fault) -> FoundObject {
+        do throws(Fault) { return try await object(key, in: bucketName, conditions: conditions, by: session) } catch {
+            throw error.code == .notModified ? Fault.precondition : error
         }
     }
 

@@ -46,5 +46,8 @@ extension Action where Thing == Bucket {
     static var bucketLocation: Action { Action("s3:GetBucketLocation") }
     static var putObject: Action { Action("s3:PutObject") }
     static var getObject: Action { Action("s3:GetObject") }
+    static var abortUpload: Action { Action("s3:AbortMultipartUpload") }
+    static var listParts: Action { Action("s3:ListMultipartUploadParts") }
+    static var listUploads: Action { Action("s3:ListBucketMultipartUploads") }
     static var deleteObject: Action { Action("s3:DeleteObject") }
 }

@@ -115,6 +115,16 @@ public final class LocalBackend: ObjectBackend {
     public func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject] {
         try await shard(of: bucket).page(slice, of: bucket)
     }
+
+    // MARK: Uploads in parts
+
+    public func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
+        try await shard(of: bucket).uploads(slice, after: after, of: bucket)
+    }
+
+    public func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart] {
+        try await shard(of: bucket).parts(of: upload, after: after, limit: limit)
+    }
 }
 
 extension Bucket {

@@ -37,6 +37,29 @@ enum Schema {
                 ) {strict}
                 """,
                 "CREATE TABLE inline_body (id {int} PRIMARY KEY, checksum {int} NOT NULL, bytes {blob} NOT NULL) {strict}",
+                // A body of parts: where each begins in it.
+                """
+                CREATE TABLE piece (
+                    detail {int} NOT NULL, number {int} NOT NULL, start {int} NOT NULL, size {int} NOT NULL,
+                    body_kind {int} NOT NULL, body {int} NOT NULL, checksums {blob} NOT NULL, PRIMARY KEY (detail, number)
+                ) {strict}, WITHOUT ROWID
+                """,
+                """
+                CREATE TABLE upload (
+                    bucket {int} NOT NULL, key {blob} NOT NULL, id {text} NOT NULL, begun {int} NOT NULL, headers {text} NOT NULL,
+                    PRIMARY KEY (bucket, key, id)
+                ) {strict}, WITHOUT ROWID
+                """,
+                """
+                CREATE TABLE part (
+                    upload {text} NOT NULL, number {int} NOT NULL, size {int} NOT NULL, entity_tag {text} NOT NULL,
+                    modified {int} NOT NULL, body_kind {int} NOT NULL, body {int} NOT NULL, checksums {blob} NOT NULL,
+                    PRIMARY KEY (upload, number)
+                ) {strict}, WITHOUT ROWID
+                """,
+                // How often the shard was opened: numbers are never given twice.
+                "CREATE TABLE opening (number {int} NOT NULL) {strict}",
+                "INSERT INTO opening (number) VALUES (0)",
                 // The buckets that take keys here.
                 "CREATE TABLE bucket (id {int} PRIMARY KEY) {strict}",
                 // Files that no version names: not yet, or no longer.

@@ -14,20 +14,19 @@ final class Shard: Sendable {
     let files: BodyFiles
     private let engine: SQLiteEngine
     private let chance: Chance
-    /// The last number that was given to a detail or a body.
+    /// The last number that was given to a detail or a body: the opening's, and a count since.
     private let lastNumber: Mutex<Int64>
 
     static func open(_ folder: String, chance: Chance) async throws(Fault) -> Shard {
         try Folder.make(folder)
         let engine = try SQLiteEngine(path: folder + "/index.sqlite")
         try await engine.migrate(Schema.shard)
-        let last = try await engine.read { tx throws(Fault) in
-            try tx.value(
-                "SELECT max((SELECT coalesce(max(id), 0) FROM detail), (SELECT coalesce(max(id), 0) FROM inline_body), "
-                    + "(SELECT coalesce(max(id), 0) FROM loose_file), (SELECT coalesce(max(body), 0) FROM detail))",
-                as: Int64.self) ?? 0
+        let opening = try await engine.write { tx throws(Fault) in
+            try tx.run("UPDATE opening SET number = number + 1")
+            return try tx.value("SELECT number FROM opening", as: Int64.self) ?? 0
         }
-        let shard = Shard(engine: engine, files: try BodyFiles(folder: folder + "/bodies"), chance: chance, lastNumber: last)
+        let shard = Shard(
+            engine: engine, files: try BodyFiles(folder: folder + "/bodies"), chance: chance, lastNumber: opening << 40)
         // Nobody writes yet, so that every loose file is garbage.
         try await shard.collect(whatIsBeingWritten: true)
         return shard
@@ -58,12 +57,22 @@ final class Shard: Sendable {
     }
 
     func dismiss(_ bucket: Bucket) async throws(Fault) {
-        try await engine.write { tx throws(Fault) in
+        let now = chance.now()
+        try await engine.write { [self] tx throws(Fault) in
             if try tx.exists("SELECT 1 FROM listing WHERE bucket = $1 LIMIT 1", [bucket.id.value]) {
                 throw ObjectFaults.bucketIsNotEmpty
             }
+            let uploads = try tx.rows("SELECT key, id FROM upload WHERE bucket = $1", [bucket.id.value]) {
+                row throws(Fault) -> (key: ObjectKey, id: UploadID) in
+                (ObjectKey(bytes: try row.take()), UploadID(try row.take()))
+            }
+            for upload in uploads {
+                let change = LocalChange(tx, bucket.id, upload.key, now: now, number: number)
+                _ = try change.end(upload.id, keeping: [])
+            }
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
         }
+        try await collect()
     }
 
     // MARK: Keys
@@ -101,6 +110,36 @@ final class Shard: Sendable {
         }
     }
 
+    // MARK: Uploads in parts
+
+    func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
+        try await engine.read { tx throws(Fault) in
+            var conditions = ""
+            var arguments: [Value] = [bucket.id.value, .blob(slice.from.bytes), slice.limit.value]
+            if let end = slice.upTo {
+                arguments.append(.blob(end.bytes))
+                conditions += " AND key < $\(arguments.count)"
+            }
+            if let after {
+                arguments.append(after.text.value)
+                conditions += " AND (key > $2 OR id > $\(arguments.count))"
+            }
+            return try tx.rows(
+                "SELECT id, key, begun, headers FROM upload WHERE bucket = $1 AND key >= $2\(conditions) ORDER BY key, id LIMIT $3",
+                arguments
+            ) { row throws(Fault) in try PartedUpload(&row) }
+        }
+    }
+
+    func parts(of upload: UploadID, after: Int, limit: Int) async throws(Fault) -> [UploadedPart] {
+        try await engine.read { tx throws(Fault) in
+            try tx.rows(
+                "SELECT \(UploadedPart.columns) FROM part WHERE upload = $1 AND number > $2 ORDER BY number LIMIT $3",
+                [upload.text.value, after.value, limit.value]
+            ) { row throws(Fault) in try UploadedPart(&row) }
+        }
+    }
+
     // MARK: Bodies
 
     func read(_ body: BodyReference, _ range: Range<Int64>) async throws(Fault) -> BodySource {
@@ -116,7 +155,43 @@ final class Shard: Sendable {
             guard checksum == Int64(CyclicChecksum.crc32c.check(of: bytes)) else { throw ObjectFaults.bodyIsDamaged }
             return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
         case .file(let id, let checksums): return try await files.read(id, checksums, range)
+        case .pieces(let detail): return try await read(try await pieces(of: Int64(detail), range), range)
+        case .joined(let pieces):
+            var start: Int64 = 0
+            let placed = pieces.map { piece in
+                defer { start += piece.size }
+                return (start: start, piece: piece)
+            }
+            return try await read(placed, range)
         }
+    }
+
+    /// The pieces of a body that a range touches, with where each begins.
+    private func pieces(of detail: Int64, _ range: Range<Int64>) async throws(Fault) -> [(start: Int64, piece: BodyPiece)] {
+        let found = try await engine.read { tx throws(Fault) in
+            try tx.rows(
+                """
+                SELECT start, size, body_kind, body, checksums FROM piece
+                WHERE detail = $1 AND start < $3 AND start + size > $2 ORDER BY number
+                """, [.integer(detail), range.lowerBound.value, range.upperBound.value]
+            ) { row throws(Fault) -> (start: Int64, size: Int64, body: BodyReference?) in
+                (
+                    try row.take(), try row.take(),
+                    StoredBody(kind: try row.take(), number: try row.take(), checksums: try row.take()).reference
+                )
+            }
+        }
+        guard !found.isEmpty else { throw ObjectFaults.bodyIsGone }
+        return found.compactMap { part in part.body.map { (part.start, BodyPiece(size: part.size, body: $0)) } }
+    }
+
+    private func read(_ pieces: [(start: Int64, piece: BodyPiece)], _ range: Range<Int64>) async throws(Fault) -> BodySource {
+        BodySource(
+            joining: pieces.compactMap { start, piece in
+                let part = (range.lowerBound - start..<range.upperBound - start).clamped(to: 0..<piece.size)
+                if part.isEmpty { return nil }
+                return { [self] () throws(Fault) in try await read(piece.body, part) }
+            })
     }
 
     /// The number of a new file, which is garbage until a version names it.
@@ -152,7 +227,7 @@ final class Shard: Sendable {
 }
 
 extension Reading {
-    fileprivate func version(of key: ObjectKey, _ version: VersionID?, in bucket: ID<Bucket>) throws(Fault) -> ObjectVersion? {
+    func version(of key: ObjectKey, _ version: VersionID?, in bucket: ID<Bucket>) throws(Fault) -> ObjectVersion? {
         let which = version.map { [Value.integer(Int64(bitPattern: $0.bits))] } ?? []
         return try first(
             """
@@ -165,116 +240,11 @@ extension Reading {
             let (size, tag, modified) = (try row.take(Int64.self), try row.takeText(), try row.take(Instant.self))
             let detail = try row.take(JSON<ObjectDetail>.self).document
             let kind = try row.takeInteger()
-            let body = UInt64(try row.takeInteger())
+            let body = try row.takeInteger()
             let checksums = try row.takeBlob()
             return ObjectVersion(
                 id: id, size: size, entityTag: tag, modified: modified, detail: detail,
-                body: BodyReference(storedKind: kind, body, checksums))
+                body: StoredBody(kind: kind, number: body, checksums: checksums).reference)
         }
-    }
-}
-
-extension BodyReference {
-    fileprivate init?(storedKind kind: Int64, _ id: UInt64, _ checksums: [UInt8]) {
-        switch kind {
-        case 1: self = .inline(id: id, bytes: nil)
-        case 2:
-            self = .file(
-                id: id,
-                checksums: stride(from: 0, to: checksums.count, by: 4).map { place in
-                    checksums[place..<place + 4].reduce(0) { $0 << 8 | UInt32($1) }
-                })
-        default: return nil
-        }
-    }
-}
-
-/// A change of one key inside a transaction of its shard.
-private final class LocalChange: KeyChange {
-    private let tx: Writing
-    private let bucket: ID<Bucket>
-    private let key: ObjectKey
-    private let now: Instant
-    private let number: () -> Int64
-    private(set) var leavesGarbage = false
-
-    init(_ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, now: Instant, number: @escaping () -> Int64) {
-        self.tx = tx
-        self.bucket = bucket
-        self.key = key
-        self.now = now
-        self.number = number
-    }
-
-    func current() throws(Fault) -> ObjectVersion? { try tx.version(of: key, nil, in: bucket) }
-    func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { try tx.version(of: key, id, in: bucket) }
-
-    func put(_ version: ObjectVersion) throws(Fault) {
-        try remove(version.id)
-        try tx.run(
-            "UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", [bucket.value, .blob(key.bytes)])
-        let first = try tx.value(
-            "SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2", [bucket.value, .blob(key.bytes)], as: Int64?.self)
-        let detail = number()
-        let (kind, body, checksums) = try keep(version.body)
-        try tx.run(
-            "INSERT INTO detail (id, headers, body_kind, body, checksums) VALUES ($1, $2, $3, $4, $5)",
-            [.integer(detail), JSON(version.detail).value, .integer(kind), .integer(body), .blob(checksums)])
-        try tx.run(
-            """
-            INSERT INTO listing (bucket, key, rank, version, shown, size, entity_tag, modified, detail)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-            """,
-            [
-                bucket.value, .blob(key.bytes), .integer(((first ?? nil) ?? 0) - 1), .integer(Int64(bitPattern: version.id.bits)),
-                .bool(version.body != nil), version.size.value, version.entityTag.value, version.modified.value, .integer(detail),
-            ])
-    }
-
-    /// Keeps a body with its version: kind, number and checksums.
-    private func keep(_ body: BodyReference?) throws(Fault) -> (kind: Int64, body: Int64, checksums: [UInt8]) {
-        switch body {
-        case nil: return (0, 0, [])
-        case .inline(_, let bytes):
-            let id = number()
-            let bytes = bytes ?? []
-            try tx.run(
-                "INSERT INTO inline_body (id, checksum, bytes) VALUES ($1, $2, $3)",
-                [.integer(id), .integer(Int64(CyclicChecksum.crc32c.check(of: bytes))), .blob(bytes)])
-            return (1, id, [])
-        case .file(let id, let checksums):
-            try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(Int64(id))])
-            let bytes = checksums.flatMap { sum in (0..<4).map { UInt8(truncatingIfNeeded: sum >> UInt32(24 - 8 * $0)) } }
-            return (2, Int64(id), bytes)
-        }
-    }
-
-    func remove(_ id: VersionID) throws(Fault) {
-        let found = try tx.first(
-            """
-            SELECT l.rank, l.detail, d.body_kind, d.body FROM listing l JOIN detail d ON d.id = l.detail
-            WHERE l.bucket = $1 AND l.key = $2 AND l.version = $3
-            """, [bucket.value, .blob(key.bytes), .integer(Int64(bitPattern: id.bits))]
-        ) { row throws(Fault) -> (rank: Int64, detail: Int64, kind: Int64, body: Int64) in
-            (try row.take(), try row.take(), try row.take(), try row.take())
-        }
-        guard let found else { return }
-        try tx.run(
-            "DELETE FROM listing WHERE bucket = $1 AND key = $2 AND rank = $3",
-            [bucket.value, .blob(key.bytes), .integer(found.rank)])
-        try tx.run("DELETE FROM detail WHERE id = $1", [.integer(found.detail)])
-        switch found.kind {
-        case 1: try tx.run("DELETE FROM inline_body WHERE id = $1", [.integer(found.body)])
-        case 2:
-            try tx.run(
-                "INSERT INTO loose_file (id, is_garbage, since) VALUES ($1, TRUE, $2)", [.integer(found.body), now.value])
-            leavesGarbage = true
-        default: break
-        }
-        try tx.run(
-            """
-            UPDATE listing SET shown = (SELECT body_kind <> 0 FROM detail WHERE id = listing.detail)
-            WHERE bucket = $1 AND key = $2 AND rank = (SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2)
-            """, [bucket.value, .blob(key.bytes)])
     }
 }

@@ -10,6 +10,7 @@ public final class MemoryBackend: ObjectBackend {
         var buckets: [String: Bucket] = [:]
         /// Versions, the newest first, with their bodies in them.
         var keys: [ID<Bucket>: [ObjectKey: [ObjectVersion]]] = [:]
+        var uploads: [ID<Bucket>: [UploadID: MemoryUpload]] = [:]
     }
 
     private let state = Mutex(State())
@@ -36,6 +37,7 @@ public final class MemoryBackend: ObjectBackend {
             guard let keys = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
             guard keys.isEmpty else { return .failure(ObjectFaults.bucketIsNotEmpty) }
             state.keys[bucket.id] = nil
+            state.uploads[bucket.id] = nil
             state.buckets[bucket.name] = nil
             return .success(())
         }
@@ -45,8 +47,16 @@ public final class MemoryBackend: ObjectBackend {
     public func stage(size: Int64?, in bucket: Bucket) async throws(Fault) -> any BodySink { MemorySink() }
 
     public func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource {
-        guard case .inline(_, let bytes?) = body else { throw ObjectFaults.bodyIsGone }
+        guard let bytes = MemoryBackend.bytes(of: body) else { throw ObjectFaults.bodyIsGone }
         return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+    }
+
+    private static func bytes(of body: BodyReference) -> [UInt8]? {
+        switch body {
+        case .inline(_, let bytes): bytes
+        case .joined(let pieces): pieces.flatMap { bytes(of: $0.body) ?? [] }
+        case .file, .pieces: nil
+        }
     }
 
     public func change<T: Sendable>(
@@ -54,10 +64,11 @@ public final class MemoryBackend: ObjectBackend {
     ) async throws(Fault) -> T {
         let outcome: Result<T, Fault> = state.withLock { state in
             guard let before = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
-            let change = MemoryChange(before[key] ?? [])
+            let change = MemoryChange(key, before[key] ?? [], state.uploads[bucket.id] ?? [:])
             do throws(Fault) {
                 let result = try body(change)
                 state.keys[bucket.id]?[key] = change.versions.isEmpty ? nil : change.versions
+                state.uploads[bucket.id] = change.uploads
                 return .success(result)
             } catch { return .failure(error) }
         }
@@ -82,13 +93,38 @@ public final class MemoryBackend: ObjectBackend {
         }
     }
 
+    public func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
+        let all = state.withLock { $0.uploads[bucket.id] ?? [:] }.values.map(\.upload)
+        let inside = all.filter { upload in
+            guard !(upload.key < slice.from), slice.upTo.map({ upload.key < $0 }) ?? true else { return false }
+            return after.map { upload.key != slice.from || $0 < upload.id } ?? true
+        }
+        return Array(inside.sorted { ($0.key, $0.id) < ($1.key, $1.id) }.prefix(slice.limit))
+    }
+
+    public func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart] {
+        let parts = state.withLock { $0.uploads[bucket.id]?[upload]?.parts ?? [:] }
+        return Array(parts.values.filter { $0.number > after }.sorted { $0.number < $1.number }.prefix(limit))
+    }
+
     public func close() async {}
 }
 
-private final class MemoryChange: KeyChange {
-    var versions: [ObjectVersion]
+private struct MemoryUpload {
+    var upload: PartedUpload
+    var parts: [Int: UploadedPart] = [:]
+}
 
-    init(_ versions: [ObjectVersion]) { self.versions = versions }
+private final class MemoryChange: KeyChange {
+    let key: ObjectKey
+    var versions: [ObjectVersion]
+    var uploads: [UploadID: MemoryUpload]
+
+    init(_ key: ObjectKey, _ versions: [ObjectVersion], _ uploads: [UploadID: MemoryUpload]) {
+        self.key = key
+        self.versions = versions
+        self.uploads = uploads
+    }
 
     func current() throws(Fault) -> ObjectVersion? { versions.first }
     func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { versions.first { $0.id == id } }
@@ -99,6 +135,18 @@ private final class MemoryChange: KeyChange {
     }
 
     func remove(_ id: VersionID) throws(Fault) { versions.removeAll { $0.id == id } }
+
+    func upload(_ id: UploadID) throws(Fault) -> PartedUpload? {
+        uploads[id].flatMap { $0.upload.key == key ? $0.upload : nil }
+    }
+    func begin(_ upload: PartedUpload) throws(Fault) { uploads[upload.id] = MemoryUpload(upload: upload) }
+    func put(_ part: UploadedPart, of upload: UploadID) throws(Fault) { uploads[upload]?.parts[part.number] = part }
+    func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart? { uploads[upload]?.parts[number] }
+
+    func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
+        let ended = uploads.removeValue(forKey: upload)
+        return .joined(parts.compactMap { ended?.parts[$0] }.map { BodyPiece(size: $0.size, body: $0.body) })
+    }
 }
 
 private actor MemorySink: BodySink {

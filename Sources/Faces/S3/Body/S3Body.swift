@@ -5,10 +5,11 @@ import AWSProtocol
 import Hummingbird
 import Model
 import NIOCore
+import Objects
 import Synchronization
 
 /// The bytes of an upload. One reader reads it once.
-final class S3Body: AsyncSequence, Sendable {
+final class S3Body: ObjectBody {
     typealias Element = ByteBuffer
 
     private struct State {
@@ -36,6 +37,10 @@ final class S3Body: AsyncSequence, Sendable {
 
     /// What the body was refused for, if it was.
     var refusal: S3Error? { state.withLock(\.refusal) }
+    /// Notes why a body was not to be had, where nothing is noted yet.
+    func refuse(_ error: S3Error) {
+        state.withLock { state in if state.refusal == nil { state.refusal = error } }
+    }
     /// The checksum to be kept with the object, once the body has ended.
     var checksum: (name: String, value: String)? { state.withLock(\.kept) }
 
@@ -95,5 +100,25 @@ final class S3Body: AsyncSequence, Sendable {
             }
         }
         return try outcome.get()
+    }
+}
+
+extension S3Call {
+    /// The longest document that a client may send.
+    private static let documentBytesMax = 2 << 20
+
+    /// The XML document in the body.
+    func document(_ root: String) async throws(Fault) -> XMLElement {
+        var bytes: [UInt8] = []
+        do {
+            for try await piece in body {
+                bytes += piece.readableBytesView
+                guard bytes.count <= S3Call.documentBytesMax else { throw S3Error("MalformedXML", "The XML is too long") }
+            }
+            return try XMLElement(document: bytes, root: root)
+        } catch {
+            body.refuse(error as? S3Error ?? S3Error("InvalidRequest", "The request's body could not be read."))
+            throw Fault(.malformedRequest, "The document cannot be read.", because: error)
+        }
     }
 }

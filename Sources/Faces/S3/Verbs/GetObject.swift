@@ -9,7 +9,7 @@ import Objects
 
 extension S3Responder {
     func getObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call, withBody: Bool) async throws(Fault) -> Response {
-        let found = try await objects.object(key, in: bucket, conditions: try ObjectConditions(of: call.request), by: call.session)
+        let found = try await objects.object(key, in: bucket, conditions: ObjectConditions(of: call.request), by: call.session)
         let version = found.version
         var fields = HTTPFields()
         fields[.eTag] = "\"\(version.entityTag)\""
@@ -22,6 +22,7 @@ extension S3Responder {
         for (name, value) in version.detail.metadata {
             if let field = HTTPField.Name("x-amz-meta-\(name)") { fields[field] = value }
         }
+        if let parts = version.detail.parts, let field = HTTPField.Name("x-amz-mp-parts-count") { fields[field] = String(parts) }
         override(&fields, call.query)
         var range: Range<Int64> = 0..<version.size
         var status = HTTPResponse.Status.ok
@@ -30,6 +31,10 @@ extension S3Responder {
             range = part
             status = .partialContent
             fields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(version.size)"
+        }
+        // A checksum is of the whole.
+        if status == .ok, call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
+            for (name, value) in version.detail.checksums { if let field = HTTPField.Name(name) { fields[field] = value } }
         }
         fields[.contentLength] = String(range.upperBound - range.lowerBound)
         guard withBody else { return Response(status: status, headers: fields) }

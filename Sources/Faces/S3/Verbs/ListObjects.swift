@@ -62,23 +62,17 @@ extension ListingRequest {
 /// Writes a listing, its keys encoded where the client asks for it: XML 1.0 cannot carry every character.
 private struct ListingXML: ~Copyable {
     private var out = XMLWriter(capacity: 64 << 10)
-    private let encodesKeys: Bool
+    private let keys: KeySpelling
 
     init(_ query: S3Query, _ bucket: String) {
-        encodesKeys = query["encoding-type"] == "url"
+        keys = KeySpelling(query)
         out.declaration()
         out.open("ListBucketResult", namespace: s3Namespace)
         out.element("Name", bucket)
     }
 
     mutating func text(_ name: StaticString, _ bytes: [UInt8], isKey: Bool = true) {
-        // S3 leaves slashes as they are.
-        let encoded = bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        out.element(
-            name,
-            isKey && encodesKeys
-                ? encoded.map { PercentEncoding.encoded(Array($0)) }.joined(separator: "/") : String(decoding: bytes, as: UTF8.self)
-        )
+        out.element(name, isKey ? keys.spelled(bytes) : String(decoding: bytes, as: UTF8.self))
     }
 
     mutating func number(_ name: StaticString, _ number: Int) { out.element(name, number) }
@@ -87,7 +81,7 @@ private struct ListingXML: ~Copyable {
         text("Prefix", request.prefix)
         if !request.delimiter.isEmpty { text("Delimiter", request.delimiter) }
         out.element("MaxKeys", request.limit)
-        if encodesKeys { out.element("EncodingType", "url") }
+        if keys.areEncoded { out.element("EncodingType", "url") }
         out.element("IsTruncated", page.next != nil)
         let owner = showsOwner ? owner.map(canonicalID) : nil
         for object in page.objects {

@@ -8,21 +8,28 @@ import Objects
 
 extension S3Responder {
     func putObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
-        if let unbuilt = S3Responder.unbuiltPutHeaders.first(where: { call.header($0) != nil }) {
-            throw Fault(.notSupported, unbuilt, kind: .object)
-        }
-        guard call.bodyLength != nil else {
-            throw Fault(.missingParameter, "You must provide the Content-Length HTTP header.", kind: .object)
-        }
+        try call.checkPut()
         var upload = ObjectUpload(bucket: bucket, key: key)
         upload.size = call.bodyLength
         upload.detail = try ObjectDetail(of: call.request)
-        upload.conditions = try ObjectConditions(of: call.request)
+        upload.conditions = ObjectConditions(of: call.request)
         let version = try await objects.put(upload, call.body, by: call.session)
         var response = empty(.ok)
         response.headers[.eTag] = "\"\(version.entityTag)\""
         if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
         return response
+    }
+}
+
+extension S3Call {
+    /// Refuses what a body or an object cannot be stored with.
+    func checkPut(needsLength: Bool = true) throws(Fault) {
+        if let unbuilt = S3Call.unbuiltPutHeaders.first(where: { header($0) != nil }) {
+            throw Fault(.notSupported, unbuilt, kind: .object)
+        }
+        guard bodyLength != nil || !needsLength else {
+            throw Fault(.missingParameter, "You must provide the Content-Length HTTP header.", kind: .object)
+        }
     }
 
     /// Headers that would change what is stored, and that are not heard yet.
@@ -61,13 +68,14 @@ extension ObjectDetail {
 }
 
 extension ObjectConditions {
-    init(of request: Request) throws(Fault) {
+    /// - Parameter prefix: What a copy's conditions on its source begin with.
+    init(of request: Request, prefix: String = "") {
         self.init()
-        match = request.header("if-match").map(ObjectConditions.tags)
-        noneMatch = request.header("if-none-match").map(ObjectConditions.tags)
+        match = request.header(prefix + "if-match").map(ObjectConditions.tags)
+        noneMatch = request.header(prefix + "if-none-match").map(ObjectConditions.tags)
         // Dates that cannot be read are as if they were not there (RFC 9110, section 13.1.3).
-        modifiedSince = request.header("if-modified-since").flatMap(HTTPDate.parse)
-        unmodifiedSince = request.header("if-unmodified-since").flatMap(HTTPDate.parse)
+        modifiedSince = request.header(prefix + "if-modified-since").flatMap(HTTPDate.parse)
+        unmodifiedSince = request.header(prefix + "if-unmodified-since").flatMap(HTTPDate.parse)
     }
 
     private static func tags(_ text: String) -> [String] {

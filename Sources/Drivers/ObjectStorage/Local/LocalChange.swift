@@ -1,0 +1,226 @@
+//  A change of one key inside a transaction of its shard, and how bodies stand in its rows.
+
+import Checksums
+import Database
+import Model
+
+/// Where a body lies, as rows say it.
+struct StoredBody: Sendable, Hashable {
+    enum Kind: Int64 { case none, inline, file, pieces }
+
+    var kind: Int64
+    /// Of the inline body, the file, or the detail whose pieces it is.
+    var number: Int64
+    /// Four bytes each, of stretches of a file.
+    var checksums: [UInt8] = []
+
+    /// Nil for a delete marker.
+    var reference: BodyReference? {
+        switch Kind(rawValue: kind) {
+        case .inline: .inline(id: UInt64(number), bytes: nil)
+        case .file:
+            .file(
+                id: UInt64(number),
+                checksums: stride(from: 0, to: checksums.count, by: 4).map { place in
+                    checksums[place..<place + 4].reduce(0) { $0 << 8 | UInt32($1) }
+                })
+        case .pieces: .pieces(of: UInt64(number))
+        case .some(.none), nil: nil
+        }
+    }
+}
+
+final class LocalChange: KeyChange {
+    private let tx: Writing
+    private let bucket: ID<Bucket>
+    private let key: ObjectKey
+    private let now: Instant
+    private let number: () -> Int64
+    /// Whether files have become garbage.
+    private(set) var leavesGarbage = false
+
+    init(_ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, now: Instant, number: @escaping () -> Int64) {
+        self.tx = tx
+        self.bucket = bucket
+        self.key = key
+        self.now = now
+        self.number = number
+    }
+
+    private var here: [Value] { [bucket.value, .blob(key.bytes)] }
+
+    // MARK: Versions
+
+    func current() throws(Fault) -> ObjectVersion? { try tx.version(of: key, nil, in: bucket) }
+    func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { try tx.version(of: key, id, in: bucket) }
+
+    func put(_ version: ObjectVersion) throws(Fault) {
+        try remove(version.id)
+        try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here)
+        let least = try tx.value("SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2", here, as: Int64?.self) ?? nil
+        let body = try keep(version.body)
+        let isOfPieces = body.kind == StoredBody.Kind.pieces.rawValue
+        let detail = isOfPieces ? body.number : number()
+        try tx.run(
+            "INSERT INTO detail (id, headers, body_kind, body, checksums) VALUES ($1, $2, $3, $4, $5)",
+            [.integer(detail), JSON(version.detail).value, .integer(body.kind), .integer(body.number), .blob(body.checksums)])
+        try tx.run(
+            """
+            INSERT INTO listing (bucket, key, rank, version, shown, size, entity_tag, modified, detail)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            """,
+            here + [
+                .integer((least ?? 0) - 1), .integer(Int64(bitPattern: version.id.bits)), .bool(version.body != nil),
+                version.size.value, version.entityTag.value, version.modified.value, .integer(detail),
+            ])
+    }
+
+    func remove(_ id: VersionID) throws(Fault) {
+        let found = try tx.first(
+            """
+            SELECT l.rank, l.detail, d.body_kind, d.body FROM listing l JOIN detail d ON d.id = l.detail
+            WHERE l.bucket = $1 AND l.key = $2 AND l.version = $3
+            """, here + [.integer(Int64(bitPattern: id.bits))]
+        ) { row throws(Fault) -> (rank: Int64, detail: Int64, body: StoredBody) in
+            (try row.take(), try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
+        }
+        guard let found else { return }
+        try tx.run("DELETE FROM listing WHERE bucket = $1 AND key = $2 AND rank = $3", here + [.integer(found.rank)])
+        try tx.run("DELETE FROM detail WHERE id = $1", [.integer(found.detail)])
+        try drop(found.body)
+        // The newest of those that are left is the current one.
+        try tx.run(
+            """
+            UPDATE listing SET shown = (SELECT body_kind <> 0 FROM detail WHERE id = listing.detail)
+            WHERE bucket = $1 AND key = $2 AND rank = (SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2)
+            """, here)
+    }
+
+    // MARK: Bodies
+
+    /// Keeps a body from now on.
+    private func keep(_ body: BodyReference?) throws(Fault) -> StoredBody {
+        switch body {
+        case nil: return StoredBody(kind: StoredBody.Kind.none.rawValue, number: 0)
+        case .inline(_, let bytes):
+            let id = number()
+            let bytes = bytes ?? []
+            try tx.run(
+                "INSERT INTO inline_body (id, checksum, bytes) VALUES ($1, $2, $3)",
+                [.integer(id), .integer(Int64(CyclicChecksum.crc32c.check(of: bytes))), .blob(bytes)])
+            return StoredBody(kind: StoredBody.Kind.inline.rawValue, number: id)
+        case .file(let id, let checksums):
+            try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(Int64(id))])
+            let bytes = checksums.flatMap { sum in (0..<4).map { UInt8(truncatingIfNeeded: sum >> UInt32(24 - 8 * $0)) } }
+            return StoredBody(kind: StoredBody.Kind.file.rawValue, number: Int64(id), checksums: bytes)
+        case .pieces(let detail): return StoredBody(kind: StoredBody.Kind.pieces.rawValue, number: Int64(detail))
+        case .joined: throw Fault(.internalError, "Pieces that were not uploaded here cannot be kept.", kind: .object)
+        }
+    }
+
+    /// Makes garbage of a body.
+    private func drop(_ body: StoredBody) throws(Fault) {
+        switch StoredBody.Kind(rawValue: body.kind) {
+        case .inline: try tx.run("DELETE FROM inline_body WHERE id = $1", [.integer(body.number)])
+        case .file:
+            try tx.run("INSERT INTO loose_file (id, is_garbage, since) VALUES ($1, TRUE, $2)", [.integer(body.number), now.value])
+            leavesGarbage = true
+        case .pieces:
+            let pieces = try tx.rows("SELECT body_kind, body FROM piece WHERE detail = $1", [.integer(body.number)]) {
+                row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
+            }
+            for piece in pieces { try drop(piece) }
+            try tx.run("DELETE FROM piece WHERE detail = $1", [.integer(body.number)])
+        case .some(.none), nil: break
+        }
+    }
+
+    // MARK: Uploads in parts
+
+    func upload(_ id: UploadID) throws(Fault) -> PartedUpload? {
+        try tx.first(
+            "SELECT id, key, begun, headers FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", here + [id.text.value]
+        ) {
+            row throws(Fault) in try PartedUpload(&row)
+        }
+    }
+
+    func begin(_ upload: PartedUpload) throws(Fault) {
+        try tx.run(
+            "INSERT INTO upload (bucket, key, id, begun, headers) VALUES ($1, $2, $3, $4, $5)",
+            here + [upload.id.text.value, upload.begun.value, JSON(upload.detail).value])
+    }
+
+    func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart? {
+        try tx.first(
+            "SELECT \(UploadedPart.columns) FROM part WHERE upload = $1 AND number = $2", [upload.text.value, number.value]
+        ) { row throws(Fault) in try UploadedPart(&row) }
+    }
+
+    func put(_ part: UploadedPart, of upload: UploadID) throws(Fault) {
+        if let before = try storedPart(part.number, of: upload) { try drop(before) }
+        let body = try keep(part.body)
+        try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.number.value])
+        try tx.run(
+            """
+            INSERT INTO part (upload, number, size, entity_tag, modified, body_kind, body, checksums)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            [
+                upload.text.value, part.number.value, part.size.value, part.entityTag.value, part.modified.value,
+                .integer(body.kind), .integer(body.number), .blob(body.checksums),
+            ])
+    }
+
+    private func storedPart(_ number: Int, of upload: UploadID) throws(Fault) -> StoredBody? {
+        try tx.first("SELECT body_kind, body FROM part WHERE upload = $1 AND number = $2", [upload.text.value, number.value]) {
+            row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
+        }
+    }
+
+    func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
+        let detail = number()
+        var start: Int64 = 0
+        for (place, part) in parts.enumerated() {
+            guard let size = try self.part(part, of: upload)?.size else {
+                throw Fault(.internalError, "A part that is to be kept is not there.", kind: .object)
+            }
+            try tx.run(
+                """
+                INSERT INTO piece (detail, number, start, size, body_kind, body, checksums)
+                SELECT $1, $2, $3, size, body_kind, body, checksums FROM part WHERE upload = $4 AND number = $5
+                """, [.integer(detail), place.value, start.value, upload.text.value, part.value])
+            try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.value])
+            start += size
+        }
+        let others = try tx.rows("SELECT body_kind, body FROM part WHERE upload = $1", [upload.text.value]) {
+            row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
+        }
+        for other in others { try drop(other) }
+        try tx.run("DELETE FROM part WHERE upload = $1", [upload.text.value])
+        try tx.run("DELETE FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", here + [upload.text.value])
+        return .pieces(of: UInt64(detail))
+    }
+}
+
+extension PartedUpload {
+    init(_ row: inout Row) throws(Fault) {
+        self.init(
+            id: UploadID(try row.take()), key: ObjectKey(bytes: try row.take()), begun: try row.take(),
+            detail: try row.take(JSON<ObjectDetail>.self).document)
+    }
+}
+
+extension UploadedPart {
+    /// What `init` reads, in order.
+    static let columns = "number, size, entity_tag, modified, body_kind, body, checksums"
+
+    init(_ row: inout Row) throws(Fault) {
+        let (number, size, tag, modified) = (
+            try row.take(Int.self), try row.take(Int64.self), try row.takeText(), try row.take(Instant.self)
+        )
+        let body = StoredBody(kind: try row.take(), number: try row.take(), checksums: try row.take())
+        guard let reference = body.reference else { throw Fault(.storage, "A part has no body.", kind: .object) }
+        self.init(number: number, size: size, entityTag: tag, modified: modified, body: reference)
+    }
+}
