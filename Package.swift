@@ -138,7 +138,10 @@ let house: [Part] = [
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),
     Part(
         name: "S3", folder: "Faces/S3",
-        uses: ["Model", "AWSProtocol", "Listening", "Meters", "Identity", "Objects", "ObjectStorage", "Authority", "Checksums", "CLibXML"],
+        uses: [
+            "Model", "AWSProtocol", "Listening", "Meters", "Identity", "Objects", "ObjectStorage", "Authority", "Checksums",
+            "CLibXML",
+        ],
         products: ["Hummingbird", "Logging", "Crypto", "NIOCore"], tested: true),
     Part(
         name: "AWS", folder: "Faces/AWS",
