@@ -3,8 +3,11 @@
 import base64
 import concurrent.futures
 import hashlib
+import json
 import os
 import signal
+import urllib.error
+import urllib.request
 import zlib
 
 import botocore.exceptions
@@ -255,8 +258,11 @@ def test_errors(s3, bucket):
     s3.delete_object(Bucket=bucket, Key="k")
     s3.delete_object(Bucket=bucket, Key="k")
     # What is not built says so, and does nothing else.
-    for call in (s3.get_bucket_versioning, s3.get_bucket_acl, s3.list_object_versions):
+    for call in (s3.get_bucket_acl, s3.get_bucket_policy, s3.list_object_versions):
         assert refused(call, Bucket=bucket) == (501, "NotImplemented")
+    assert refused(
+        s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}) == (501, "NotImplemented")
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="AES256") == (501, "NotImplemented")
 
 
@@ -267,9 +273,20 @@ def test_signatures(simulated, bucket):
     assert refused(unknown.list_objects_v2, Bucket=bucket) == (403, "InvalidAccessKeyId")
 
 
+def test_presigned_addresses(s3, bucket):
+    put = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a b"}, ExpiresIn=60)
+    urllib.request.urlopen(urllib.request.Request(put, data=b"by address", method="PUT"))
+    get = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b", "ResponseContentType": "text/x-odd"})
+    with urllib.request.urlopen(get) as answer:
+        assert answer.read() == b"by address" and answer.headers["content-type"] == "text/x-odd"
+    for wrong in [get.replace("a%20b", "a%20c"), get[:-1] + ("0" if get[-1] != "0" else "1"), get.split("?")[0]]:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(wrong)
+        assert caught.value.code == 403
+
+
 def test_another_account_sees_nothing(simulated, s3, bucket):
     simulated.karri("account", "create", "other-objects")
-    import json
     made = json.loads((simulated.root / "etc/karri/credentials/other-objects.json").read_text())
     other = simulated.client("s3", made["accessKey"], made["secretKey"])
     s3.put_object(Bucket=bucket, Key="k", Body=b"mine")

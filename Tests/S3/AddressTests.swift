@@ -24,7 +24,8 @@ import Testing
 
     @Test(arguments: [
         ("GET", "/", "", "ListBuckets"), ("PUT", "/b", "", "CreateBucket"), ("HEAD", "/b", "", "HeadBucket"),
-        ("DELETE", "/b", "", "DeleteBucket"), ("GET", "/b", "location", "GetBucketLocation"), ("GET", "/b", "", "ListObjects"),
+        ("DELETE", "/b", "", "DeleteBucket"), ("GET", "/b", "location", "GetBucketLocation"),
+        ("GET", "/b", "versioning", "GetBucketVersioning"), ("GET", "/b", "", "ListObjects"),
         ("GET", "/b", "list-type=2&prefix=a", "ListObjectsV2"), ("PUT", "/b/k", "x-id=PutObject", "PutObject"),
         ("GET", "/b", "uploads", "ListMultipartUploads"), ("POST", "/b", "delete", "DeleteObjects"),
         ("POST", "/b/k", "uploads", "CreateMultipartUpload"), ("PUT", "/b/k", "uploadId=x&partNumber=1", "UploadPart"),
@@ -62,7 +63,8 @@ import Testing
 
     /// What is not built says so, and does nothing else instead.
     @Test(arguments: [
-        ("GET", "/b", "versioning", false, "NotImplemented"), ("GET", "/b/k", "partNumber=1", false, "NotImplemented"),
+        ("PUT", "/b", "versioning", false, "NotImplemented"), ("GET", "/b", "acl", false, "NotImplemented"),
+        ("GET", "/b/k", "partNumber=1", false, "NotImplemented"),
         ("POST", "/b", "", false, "NotImplemented"), ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
         ("GET", "/b/k", "versionId=null", false, "NotImplemented"), ("PUT", "/b/k", "uploadId=x", false, "InvalidArgument"),
         ("PUT", "/b/k", "uploadId=x&partNumber=one", false, "InvalidArgument"), ("POST", "/b/k", "", false, "MethodNotAllowed"),

@@ -56,7 +56,7 @@ extension S3Error {
         case (.invalidParameter, _), (.pageToken, _): self.init("InvalidArgument", fault.message)
         case (.preconditionFailed, _): self.init("PreconditionFailed", fault.message, 412)
         case (.notModified, _): self.init("NotModified", fault.message, 304)
-        case (.tooLarge, .object) where fault.message.contains("key"): self.init("KeyTooLongError", fault.message)
+        case (.malformedId, .object): self.init("KeyTooLongError", fault.message)
         case (.tooLarge, _): self.init("EntityTooLarge", fault.message)
         case (.denied, _), (.expired, _): self.init("AccessDenied", fault.message, 403)
         case (.notSupported, _): self = .notImplemented(fault.message)

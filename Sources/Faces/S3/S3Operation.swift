@@ -11,6 +11,7 @@ enum S3Operation: Sendable, Hashable {
     case headBucket(String)
     case deleteBucket(String)
     case getBucketLocation(String)
+    case getBucketVersioning(String)
     case listObjects(String)
     case listObjectsV2(String)
     case listMultipartUploads(String)
@@ -37,6 +38,7 @@ enum S3Operation: Sendable, Hashable {
     /// - Throws: `NotImplemented` for a sub-resource of S3 that is not built, and `MethodNotAllowed`.
     init(_ target: S3Target, method: String, query: S3Query, copies: Bool) throws(S3Error) {
         if let unbuilt = query.names.first(where: Self.unbuilt.contains) { throw .notImplemented("?\(unbuilt)") }
+        if query.has("versioning"), method != "GET" { throw .notImplemented("?versioning") }
         if query.has("partNumber"), method != "PUT" { throw .notImplemented("?partNumber") }
         switch (target, method) {
         case (.service, "GET"): self = .listBuckets
@@ -46,6 +48,8 @@ enum S3Operation: Sendable, Hashable {
         case (.bucket(let bucket), "GET"):
             if query.has("location") {
                 self = .getBucketLocation(bucket)
+            } else if query.has("versioning") {
+                self = .getBucketVersioning(bucket)
             } else if query.has("uploads") {
                 self = .listMultipartUploads(bucket)
             } else {
@@ -84,7 +88,7 @@ enum S3Operation: Sendable, Hashable {
         "accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory",
         "legal-hold", "lifecycle", "logging", "metrics", "notification", "object-lock", "ownershipControls",
         "policy", "policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select",
-        "tagging", "torrent", "versionId", "versioning", "versions", "website",
+        "tagging", "torrent", "versionId", "versions", "website",
     ]
 }
 

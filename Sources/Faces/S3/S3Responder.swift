@@ -99,6 +99,7 @@ struct S3Responder: Sendable {
         case .headBucket(let bucket): try await headBucket(bucket, call)
         case .deleteBucket(let bucket): try await deleteBucket(bucket, call)
         case .getBucketLocation(let bucket): try await getBucketLocation(bucket, call)
+        case .getBucketVersioning(let bucket): try await getBucketVersioning(bucket, call)
         case .listObjects(let bucket): try await listObjects(bucket, call)
         case .listObjectsV2(let bucket): try await listObjectsV2(bucket, call)
         case .listMultipartUploads(let bucket): try await listMultipartUploads(bucket, call)

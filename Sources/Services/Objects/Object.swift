@@ -205,6 +205,6 @@ extension ObjectsService {
     }
 
     static func check(_ key: ObjectKey) throws(Fault) {
-        guard key.bytes.count <= ObjectKey.bytesMax else { throw Fault(.tooLarge, "Your key is too long", kind: .object) }
+        guard key.bytes.count <= ObjectKey.bytesMax else { throw Fault(.malformedId, "Your key is too long", kind: .object) }
     }
 }

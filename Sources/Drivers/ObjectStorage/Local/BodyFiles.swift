@@ -104,7 +104,8 @@ final class OpenFile: Sendable {
 /// Takes a body: in memory while it is small, then in a file.
 actor LocalSink: BodySink {
     private let shard: Shard
-    private var small: [UInt8] = []
+    /// What is gathered before it is written: a small body, or the next write of a large one.
+    private var gathered = ByteBuffer()
     private var file: (id: UInt64, open: OpenFile)?
     /// What has come of the stretch that is not yet full.
     private var stretchLength = 0
@@ -113,18 +114,17 @@ actor LocalSink: BodySink {
 
     init(shard: Shard, expected: Int64?) {
         self.shard = shard
-        if let expected, expected <= LocalBackend.inlineBytesMax { small.reserveCapacity(Int(max(0, expected))) }
+        let room = min(max(0, expected ?? Int64(LocalBackend.inlineBytesMax)), Int64(LocalSink.writeBytes))
+        gathered.reserveCapacity(Int(room))
     }
 
+    /// How much is written at once.
+    static let writeBytes = 256 << 10
+
     func append(_ bytes: ByteBuffer) async throws(Fault) {
-        if file == nil {
-            if small.count + bytes.readableBytes <= LocalBackend.inlineBytesMax {
-                small.append(contentsOf: bytes.readableBytesView)
-                return
-            }
-            try await begin()
-        }
-        try await write(bytes)
+        gathered.writeImmutableBuffer(bytes)
+        if file == nil, gathered.readableBytes > LocalBackend.inlineBytesMax { try await begin() }
+        if gathered.readableBytes >= LocalSink.writeBytes { try await write() }
     }
 
     /// Goes over to a file, whose row comes first: what is begun is found whatever happens.
@@ -137,13 +137,13 @@ actor LocalSink: BodySink {
             return OpenFile(descriptor)
         }
         file = (id, open)
-        let first = ByteBuffer(bytes: small)
-        small = []
-        if first.readableBytes > 0 { try await write(first) }
     }
 
-    private func write(_ bytes: ByteBuffer) async throws(Fault) {
-        guard let file else { return }
+    /// Writes what is gathered.
+    private func write() async throws(Fault) {
+        guard let file, gathered.readableBytes > 0 else { return }
+        let bytes = gathered
+        gathered.clear()
         check(bytes)
         let open = file.open
         try await shard.files.blocking { () throws(Fault) in
@@ -180,7 +180,8 @@ actor LocalSink: BodySink {
     }
 
     func finish() async throws(Fault) -> BodyReference {
-        guard let file else { return .inline(id: 0, bytes: small) }
+        guard let file else { return .inline(id: 0, bytes: Array(gathered.readableBytesView)) }
+        try await write()
         if stretchLength > 0 { endStretch() }
         let folder = shard.files.path(file.id)
         let open = file.open
@@ -192,7 +193,7 @@ actor LocalSink: BodySink {
     }
 
     func abandon() async {
-        small = []
+        gathered.clear()
         guard let file else { return }
         self.file = nil
         // What cannot be dropped now is at the next start.

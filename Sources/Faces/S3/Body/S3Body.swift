@@ -15,7 +15,7 @@ final class S3Body: ObjectBody {
     private struct State {
         var decoder: ChunkedDecoder?
         var checks: BodyChecks
-        /// How many bytes the client has said will come; the decoder knows by itself.
+        /// How many bytes the client has said will come.
         var left: Int64?
         var kept: (name: String, value: String)?
         var refusal: S3Error?
@@ -32,7 +32,7 @@ final class S3Body: ObjectBody {
     ) {
         self.raw = raw
         self.invite = invite
-        state = Mutex(State(decoder: decoder, checks: checks, left: decoder == nil ? length : nil))
+        state = Mutex(State(decoder: decoder, checks: checks, left: length))
     }
 
     /// What the body was refused for, if it was.

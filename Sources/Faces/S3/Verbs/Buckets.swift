@@ -1,4 +1,4 @@
-//  ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation.
+//  ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, GetBucketVersioning.
 
 import AWSProtocol
 import Crypto
@@ -74,6 +74,16 @@ extension S3Responder {
         out.open("LocationConstraint", namespace: s3Namespace)
         if region != "us-east-1" { out.text(region) }
         out.close("LocationConstraint")
+        return xml(out.bytes)
+    }
+
+    /// Empty: as of a bucket that never had versions, which is all that there are.
+    func getBucketVersioning(_ name: String, _ call: S3Call) async throws(Fault) -> Response {
+        _ = try await objects.bucket(named: name, by: call.session)
+        var out = XMLWriter()
+        out.declaration()
+        out.open("VersioningConfiguration", namespace: s3Namespace)
+        out.close("VersioningConfiguration")
         return xml(out.bytes)
     }
 }
