@@ -83,10 +83,24 @@ import Testing
             (nil, "/", "compute.karri.example", .ec2),
             // An unknown Host is no error.
             (nil, "/", "anything.example", .ec2), (nil, "", nil, .ec2), (nil, "//services//compute", nil, .ec2),
+            ("s3", "/", nil, .s3), ("s3", "/services/compute", nil, .s3), ("ec2", "/bucket/key", nil, .ec2),
+            (nil, "/bucket", nil, .s3), (nil, "/bucket/key", "anything.example", .s3), (nil, "/", "s3.karri.example", .s3),
             ("iam", "/", nil, .other("iam")), (nil, "/services/Nonsense", nil, .other("nonsense")),
         ] as [(String?, String, String?, AWSService)])
     func services(_ scope: String?, _ path: String, _ host: String?, _ service: AWSService) {
         #expect(AWSService.of(scope: scope, path: path, host: host) == service)
+    }
+
+    @Test(
+        arguments: [
+            ("AWS4-HMAC-SHA256 Credential=AK/20130524/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0", "", "s3"),
+            ("AWS4-HMAC-SHA256 SignedHeaders=host,Credential=A/B/20130524/r/ec2/aws4_request,Signature=0", "", "ec2"),
+            ("AWS AK:signature", "", "s3"), ("Basic abc", "", nil), ("AWS4-HMAC-SHA256 Credential=AK", "", nil),
+            (nil, "a=b&X-Amz-Credential=AK%2F20130524%2Fr%2Fs3%2Faws4_request", "s3"),
+            (nil, "X-Amz-Credential=AK/20130524/r/sts/aws4_request&a=b", "sts"), (nil, "X-Amz-Credential=", nil), (nil, "", nil),
+        ] as [(String?, String, String?)])
+    func scopes(_ header: String?, _ query: String, _ service: String?) {
+        #expect(AWSService.scope(header: header, query: query) == service)
     }
 }
 

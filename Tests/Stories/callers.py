@@ -237,10 +237,10 @@ def replays():
 
 
 def throttle():
-    """A cloud that lets five calls through at once and then next to none."""
+    """A cloud that lets five calls through at once and then next to none; each service says it in its own words."""
     answers = [raw(dict(Action="DescribeVpcs"))[:2] for _ in range(8)]
     same(answers, [(200, None)] * 5 + [(503, "RequestLimitExceeded")] * 3)
-    same(raw(dict(Action="GetCallerIdentity"), service="sts")[1], "RequestLimitExceeded")
+    same(raw(dict(Action="GetCallerIdentity"), service="sts")[1], "Throttling")
 
 
 def refusals():

@@ -52,9 +52,9 @@ struct AWSResponder: HTTPResponder {
     }
 
     func respond(to request: Request, context: HTTPConnection) async throws -> Response {
-        if let s3, S3Face.isAddressed(by: request) { return await s3.respond(to: request, context: context) }
         var exchange = Exchange(request, context, requestID: requestID(), now: chance.now())
         if request.method == .get, let health = await health(exchange) { return health }
+        if exchange.service == .s3, let s3 { return await s3.respond(to: request, context: context) }
         let beginning = ContinuousClock.now
         let response: Response
         let code: String
@@ -130,7 +130,7 @@ struct AWSResponder: HTTPResponder {
     private var tooFast: Fault { Fault(.rateExceeded, "Request limit exceeded.") }
 
     private func perform(_ body: [UInt8], _ session: Session, _ exchange: inout Exchange) async throws(Fault) -> [UInt8] {
-        if case .other(let name) = exchange.service {
+        if let name = exchange.service.unspoken {
             throw Fault(.notSupported, "The service '\(name)' is not offered by this cloud.")
         }
         var form = try FormParameters(Array(exchange.query.utf8))
@@ -237,18 +237,17 @@ private struct Exchange {
         self.requestID = requestID
         self.now = now
         method = request.method.rawValue
-        let target = request.head.path ?? "/"
-        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
-        path = String(target[..<(mark ?? target.endIndex)])
-        query = mark.map { String(target[target.utf8.index(after: $0)...]) } ?? ""
+        let target = RequestTarget(request)
+        path = target.path
+        query = target.query
         host = request.head.authority
         var headers = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
         if let host { headers.append((name: "host", value: host)) }
         self.headers = headers
         sourceAddress = context.sourceAddress ?? ""
         userAgent = request.headers[.userAgent]
-        // Until the signature is read, for the words of its refusal.
-        service = .of(scope: nil, path: path, host: host)
+        // Until the signature is read: who answers, and the words of its refusal.
+        service = .of(scope: AWSService.scope(header: request.headers[.authorization], query: query), path: path, host: host)
     }
 
     /// Notes the refusal of the signature; the fault ends the call.

@@ -1,11 +1,11 @@
 //  Which service a call is for: by its signature's scope, then by path, then by Host. An unknown
-//  Host is never refused.
+//  Host is never refused. What is left and has a path is for the object store: no other service has.
 
 import AWSProtocol
 
 /// A service of AWS.
 enum AWSService: Sendable, Hashable {
-    case ec2, sts
+    case ec2, sts, s3
     /// One that this cloud does not speak, by its name in scopes.
     case other(String)
 
@@ -16,15 +16,49 @@ enum AWSService: Sendable, Hashable {
         switch self {
         case .ec2: "ec2"
         case .sts: "sts"
+        case .s3: "s3"
         case .other: "other"
         }
     }
 
     var namespace: String {
         switch self {
-        case .ec2, .other: ""
+        case .ec2, .s3, .other: ""
         case .sts: "https://sts.amazonaws.com/doc/2011-06-15/"
         }
+    }
+
+    /// The name of a service that this face does not speak itself.
+    var unspoken: String? {
+        switch self {
+        case .ec2, .sts: nil
+        case .s3: "s3"
+        case .other(let name): name
+        }
+    }
+
+    /// The service in the scope of a signature, nothing of which is proven; nil where there is none.
+    ///
+    /// - Parameters:
+    ///   - header: The `Authorization` header.
+    ///   - query: As sent.
+    static func scope(header: String?, query: String) -> String? {
+        if let header {
+            // Signature Version 2 in a header is spoken by the object store alone.
+            if header.hasPrefix("AWS ") { return "s3" }
+            guard let start = header.firstRange(of: "Credential=") else { return nil }
+            return service(inCredential: header[start.upperBound...].prefix { $0 != "," && $0 != " " }, separator: "/")
+        }
+        let parameter = query.split(separator: "&").first { $0.hasPrefix("X-Amz-Credential=") }
+        guard let credential = parameter?.dropFirst("X-Amz-Credential=".utf8.count) else { return nil }
+        return service(
+            inCredential: credential, separator: credential.contains("%2F") ? "%2F" : credential.contains("%2f") ? "%2f" : "/")
+    }
+
+    /// `AKIA…/20130524/us-east-1/s3/aws4_request`
+    private static func service(inCredential text: Substring, separator: String) -> String? {
+        let parts = text.split(separator: separator, omittingEmptySubsequences: false)
+        return parts.count >= 5 ? String(parts[parts.count - 2]) : nil
     }
 
     /// The service of a call.
@@ -37,13 +71,13 @@ enum AWSService: Sendable, Hashable {
         if let scope, let service = byScope[scope] { return service }
         if let service = byPath(path) { return service }
         if let label = host?.split(separator: ".").first, let service = byHost[label.lowercased()] { return service }
-        return .ec2
+        return path.contains { $0 != "/" } ? .s3 : .ec2
     }
 
     private static let byScope: [String: AWSService] = {
-        var services: [String: AWSService] = ["ec2": .ec2, "sts": .sts]
+        var services: [String: AWSService] = ["ec2": .ec2, "sts": .sts, "s3": .s3]
         for name in [
-            "iam", "s3", "elasticloadbalancing", "autoscaling", "monitoring", "cloudformation", "route53", "sqs", "sns", "rds",
+            "iam", "elasticloadbalancing", "autoscaling", "monitoring", "cloudformation", "route53", "sqs", "sns", "rds",
             "swf",
             "logs", "ssm", "kms", "ecr", "dynamodb", "secretsmanager",
         ] { services[name] = .other(name) }
@@ -67,8 +101,8 @@ enum AWSService: Sendable, Hashable {
     }
 
     private static let byHost: [String: AWSService] = [
-        "ec2": .ec2, "compute": .ec2, "sts": .sts, "tokens": .sts, "iam": .other("iam"), "euare": .other("iam"), "s3": .other("s3"),
-        "objectstorage": .other("s3"), "elasticloadbalancing": .other("elasticloadbalancing"),
+        "ec2": .ec2, "compute": .ec2, "sts": .sts, "tokens": .sts, "iam": .other("iam"), "euare": .other("iam"), "s3": .s3,
+        "objectstorage": .s3, "elasticloadbalancing": .other("elasticloadbalancing"),
         "autoscaling": .other("autoscaling"), "monitoring": .other("monitoring"), "cloudformation": .other("cloudformation"),
     ]
 }

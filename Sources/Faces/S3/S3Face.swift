@@ -31,14 +31,6 @@ public struct S3Face: Sendable {
         responder = S3Responder(identity: identity, objects: objects, isSecure: isSecure, chance: chance, logger: logger)
     }
 
-    /// Whether a request is for S3 and for no other service of AWS: those have no path, and say in the scope
-    /// of their signature which service they are for.
-    public static func isAddressed(by request: Request) -> Bool {
-        if request.uri.path != "/" { return !request.uri.path.hasPrefix("/health/") }
-        let claims = [request.header("authorization"), request.uri.queryParameters["X-Amz-Credential"].map(String.init)]
-        return claims.contains { $0.map { $0.contains("/s3/aws4_request") || $0.hasPrefix("AWS ") } ?? false }
-    }
-
     public func respond(to request: Request, context: HTTPConnection) async -> Response {
         await responder.respond(to: request, context: context)
     }

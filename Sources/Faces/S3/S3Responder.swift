@@ -75,12 +75,13 @@ struct S3Responder: Sendable {
     private func answer(
         _ request: Request, _ context: HTTPConnection, _ requestID: String, _ operation: inout S3Operation?
     ) async throws(S3Error) -> Response {
-        let query = S3Query(request.uri.query ?? "")
+        let target = RequestTarget(request)
+        let query = S3Query(target.query)
         let found = try S3Operation(
-            try S3Target(path: request.uri.path), method: request.method.rawValue, query: query,
+            try S3Target(path: target.path), method: request.method.rawValue, query: query,
             copies: request.header("x-amz-copy-source") != nil)
         operation = found
-        let call = try await authenticate(request, query, context, requestID)
+        let call = try await authenticate(request, target, query, context, requestID)
         do throws(Fault) {
             return try await perform(found, call)
         } catch {
@@ -122,11 +123,11 @@ struct S3Responder: Sendable {
     // MARK: Who calls
 
     private func authenticate(
-        _ request: Request, _ query: S3Query, _ context: HTTPConnection, _ requestID: String
+        _ request: Request, _ target: RequestTarget, _ query: S3Query, _ context: HTTPConnection, _ requestID: String
     ) async throws(S3Error) -> S3Call {
         let now = chance.now()
         let signed = SignatureV4.Request(
-            method: request.method.rawValue, rawPath: request.uri.path, rawQuery: request.uri.query ?? "",
+            method: request.method.rawValue, rawPath: target.path, rawQuery: target.query,
             headers: fields(of: request))
         let claim: SignatureV4.Claim
         do throws(SignatureV4.Refusal) { claim = try SignatureV4.Claim(signed) } catch { throw S3Error(error) }
@@ -186,7 +187,7 @@ struct S3Responder: Sendable {
 
     private func refuse(_ error: S3Error, _ request: Request, _ requestID: String) -> Response {
         let hasBody = request.method != .head && error.status != 304
-        let bytes = hasBody ? error.body(resource: request.uri.path, requestID: requestID) : []
+        let bytes = hasBody ? error.body(resource: RequestTarget(request).path, requestID: requestID) : []
         var response = xml(bytes, status: HTTPResponse.Status(code: error.status))
         // A client that waits with its body, or is still sending it, is not listened to any more.
         if request.method == .put || request.method == .post { response.headers[.connection] = "close" }

@@ -2,6 +2,7 @@
 
 import HTTPTypes
 import Hummingbird
+import Listening
 import Model
 import NIOCore
 import ObjectStorage
@@ -64,7 +65,7 @@ extension S3Responder {
     private func unsatisfiable(_ size: Int64, _ call: S3Call) -> Response {
         let error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
         var response = xml(
-            call.request.method == .head ? [] : error.body(resource: call.request.uri.path, requestID: call.requestID),
+            call.request.method == .head ? [] : error.body(resource: RequestTarget(call.request).path, requestID: call.requestID),
             status: .rangeNotSatisfiable)
         response.headers[.contentRange] = "bytes */\(size)"
         return response

@@ -1,0 +1,17 @@
+//  A request's target as it was sent: signatures are over its very bytes.
+
+import Hummingbird
+
+/// Path and query, percent-encoded as sent.
+public struct RequestTarget: Sendable, Hashable {
+    public let path: String
+    /// Without the question mark; empty where there is none.
+    public let query: String
+
+    public init(_ request: Request) {
+        let target = request.head.path ?? "/"
+        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
+        path = String(target[..<(mark ?? target.endIndex)])
+        query = mark.map { String(target[target.utf8.index(after: $0)...]) } ?? ""
+    }
+}
