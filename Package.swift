@@ -51,10 +51,11 @@ let house: [Part] = [
     Part(name: "CLibvirt", folder: "System/CLibvirt", kind: .system(pkgConfig: "libvirt", apt: "libvirt-dev")),
     Part(name: "CLibXML", folder: "System/CLibXML", kind: .system(pkgConfig: "libxml-2.0", apt: "libxml2-dev")),
     Part(name: "CLinux", folder: "System/CLinux", kind: .cLibrary),
+    Part(name: "CChecksums", folder: "System/CChecksums", kind: .cLibrary),
 
     // Foundation.
     Part(name: "Model", folder: "Foundation/Model", tested: true),
-    Part(name: "Checksums", folder: "Foundation/Checksums", tested: true),
+    Part(name: "Checksums", folder: "Foundation/Checksums", uses: ["CChecksums"], tested: true),
     Part(name: "Meters", folder: "Foundation/Meters", uses: ["Model"], tested: true),
     Part(
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],

@@ -1,7 +1,8 @@
 //  Published check values, and the same result however the bytes are cut.
 
-import Checksums
 import Testing
+
+@testable import Checksums
 
 @Suite struct CyclicChecksumTests {
     /// The "check" of the catalogue of parametrised CRC algorithms: of the digits one to nine.
@@ -13,6 +14,15 @@ import Testing
         #expect(CyclicChecksum.crc32c.check(of: [UInt8](repeating: 0, count: 32)) == 0x8a91_36aa)
         #expect(CyclicChecksum.crc32c.check(of: [UInt8](repeating: 0xff, count: 32)) == 0x62a8_ab43)
         #expect(CyclicChecksum.crc32.check(of: []) == 0)
+    }
+
+    /// The processor's instruction and the tables agree.
+    @Test func bothWaysToOneCheck() {
+        let bytes = (0..<3000).map { UInt8(truncatingIfNeeded: $0 &* 41 ^ $0 >> 7) }
+        for count in [0, 1, 7, 8, 9, 63, 64, 65, 2999] {
+            #expect(CyclicChecksum.crc32c.check(of: bytes[..<count]) == CyclicChecksum.crc32cByTables.check(of: bytes[..<count]))
+        }
+        #expect(CyclicChecksum.crc32cByTables.check(of: Array("123456789".utf8)) == 0xe306_9283)
     }
 
     @Test func piecesAreAsGoodAsTheWhole() {
