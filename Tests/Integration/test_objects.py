@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -118,6 +119,35 @@ def test_conditions(s3, bucket):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         [winner] = [number for number in pool.map(first, range(16)) if number is not None]
     assert s3.get_object(Bucket=bucket, Key="race")["Body"].read() == str(winner).encode()
+
+
+def test_readers_see_the_old_or_the_new(simulated, s3, bucket):
+    """Whoever reads while others write gets one of the bodies whole, and is never told that there is none."""
+    bodies = [os.urandom(size) for size in (100, 9_000, 150_000)]
+    tags = {f'"{hashlib.md5(body).hexdigest()}"': body for body in bodies}
+    s3.put_object(Bucket=bucket, Key="k", Body=bodies[0])
+    end = time.monotonic() + 4
+
+    def write(place):
+        client = simulated.client("s3")
+        while time.monotonic() < end:
+            client.put_object(Bucket=bucket, Key="k", Body=bodies[place])
+
+    def read(_):
+        client, count = simulated.client("s3"), 0
+        while time.monotonic() < end:
+            got = client.get_object(Bucket=bucket, Key="k")
+            assert got["Body"].read() == tags[got["ETag"]]
+            client.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})
+            count += 1
+        return count
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(write, place) for place in range(3)]
+        counts = list(pool.map(read, range(3)))
+        for writer in writers:
+            writer.result()
+    assert min(counts) > 10
 
 
 def test_what_is_damaged_on_the_way_is_refused(s3, bucket):

@@ -170,6 +170,7 @@ public struct ListedObject: Sendable, Hashable {
 public enum ObjectFaults {
     public static let bucketIsGone = Fault(.notFound, "The specified bucket does not exist", kind: .bucket)
     public static let bucketIsNotEmpty = Fault(.inUse, "The bucket you tried to delete is not empty", kind: .bucket)
-    static let bodyIsGone = Fault(.notFound, "The version has been replaced and its body is gone.", kind: .object)
+    /// Another version has taken its place since it was found.
+    public static let bodyIsGone = Fault(.notFound, "The version has been replaced and its body is gone.", kind: .object)
     static let bodyIsDamaged = Fault(.storage, "A stored body is not as it was written.", kind: .object)
 }

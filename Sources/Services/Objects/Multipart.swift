@@ -56,11 +56,12 @@ extension ObjectsService {
         _ number: Int, of id: UploadID, _ key: ObjectKey, in bucketName: String, from source: ObjectKey, _ sourceBucket: String,
         sourceConditions: ObjectConditions, range: (Int64) throws(Fault) -> Range<Int64>, by session: Session
     ) async throws(Fault) -> UploadedPart {
-        let found = try await sourceObject(source, in: sourceBucket, conditions: sourceConditions, by: session)
-        let part = try range(found.version.size)
-        let body = StoredObjectBody(source: try await bytes(of: found, part), checksum: nil)
+        let (_, part, bytes) = try await readSource(source, in: sourceBucket, conditions: sourceConditions, by: session) {
+            version throws(Fault) in try range(version.size)
+        }
         return try await putPart(
-            number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound, body, by: session)
+            number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound,
+            StoredObjectBody(source: bytes, checksum: nil), by: session)
     }
 
     private func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload {

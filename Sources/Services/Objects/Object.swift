@@ -133,7 +133,7 @@ extension ObjectsService {
         }
     }
 
-    /// Finds an object to read; its bytes are read with `bytes`.
+    /// Finds an object.
     ///
     /// - Throws: `notFound`; `preconditionFailed` or `notModified` where a condition says so.
     public func object(
@@ -150,10 +150,33 @@ extension ObjectsService {
         }
     }
 
-    /// A part of an object's bytes.
-    public func bytes(of object: FoundObject, _ range: Range<Int64>) async throws(Fault) -> BodySource {
-        guard let body = object.version.body, !range.isEmpty else { return BodySource([]) }
-        return try await backend.read(body, range, in: object.bucket)
+    /// How often a version is looked for anew whose body went while it was opened.
+    private static let readingsMax = 10
+
+    /// Opens an object's bytes. A version that is replaced at that moment is no refusal: the next one is read.
+    ///
+    /// - Parameter range: Which of a version's bytes.
+    /// - Throws: As `object`, and what `range` throws.
+    public func read(
+        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions = ObjectConditions(), by session: Session,
+        range: (ObjectVersion) throws(Fault) -> Range<Int64>
+    ) async throws(Fault) -> (object: FoundObject, range: Range<Int64>, bytes: BodySource) {
+        for _ in 1..<ObjectsService.readingsMax {
+            do throws(Fault) { return try await readOnce(key, bucketName, conditions, session, range) } catch {
+                guard error == ObjectFaults.bodyIsGone else { throw error }
+            }
+        }
+        return try await readOnce(key, bucketName, conditions, session, range)
+    }
+
+    private func readOnce(
+        _ key: ObjectKey, _ bucketName: String, _ conditions: ObjectConditions, _ session: Session,
+        _ range: (ObjectVersion) throws(Fault) -> Range<Int64>
+    ) async throws(Fault) -> (object: FoundObject, range: Range<Int64>, bytes: BodySource) {
+        let found = try await object(key, in: bucketName, conditions: conditions, by: session)
+        let range = try range(found.version)
+        guard let body = found.version.body, !range.isEmpty else { return (found, range, BodySource([])) }
+        return (found, range, try await backend.read(body, range, in: found.bucket))
     }
 
     /// Removes an object; one that is not there is no fault.
@@ -174,12 +197,14 @@ extension ObjectsService {
         _ source: ObjectKey, from sourceBucket: String, sourceConditions: ObjectConditions, to upload: ObjectUpload,
         replacing detail: ObjectDetail?, by session: Session
     ) async throws(Fault) -> ObjectVersion {
-        let found = try await sourceObject(source, in: sourceBucket, conditions: sourceConditions, by: session)
         if detail == nil, source == upload.key, sourceBucket == upload.bucket {
             throw Fault(
                 .malformedRequest,
                 "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
                     + "metadata, storage class, website redirect location or encryption attributes.", kind: .object)
+        }
+        let (found, _, bytes) = try await readSource(source, in: sourceBucket, conditions: sourceConditions, by: session) {
+            0..<$0.size
         }
         var upload = upload
         upload.size = found.version.size
@@ -187,15 +212,17 @@ extension ObjectsService {
         upload.detail.upload = nil
         upload.detail.parts = nil
         upload.detail.checksums = found.version.detail.checksums
-        let body = StoredObjectBody(source: try await bytes(of: found, 0..<found.version.size), checksum: nil)
-        return try await put(upload, body, by: session)
+        return try await put(upload, StoredObjectBody(source: bytes, checksum: nil), by: session)
     }
 
-    /// What is to be copied: a condition that does not hold is a refusal, whichever it is.
-    func sourceObject(
-        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions, by session: Session
-    ) async throws(Fault) -> FoundObject {
-        do throws(Fault) { return try await object(key, in: bucketName, conditions: conditions, by: session) } catch {
+    /// Reads what is to be copied: a condition that does not hold is a refusal, whichever it is.
+    func readSource(
+        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions, by session: Session,
+        range: (ObjectVersion) throws(Fault) -> Range<Int64>
+    ) async throws(Fault) -> (object: FoundObject, range: Range<Int64>, bytes: BodySource) {
+        do throws(Fault) {
+            return try await read(key, in: bucketName, conditions: conditions, by: session, range: range)
+        } catch {
             throw error.code == .notModified ? Fault.precondition : error
         }
     }

@@ -9,9 +9,43 @@ import ObjectStorage
 import Objects
 
 extension S3Responder {
-    func getObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call, withBody: Bool) async throws(Fault) -> Response {
+    func getObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
+        let asked = call.header("range").flatMap(ByteRange.init)
+        let conditions = ObjectConditions(of: call.request)
+        let (found, range, source) = try await objects.read(key, in: bucket, conditions: conditions, by: call.session) { version in
+            guard let asked else { return 0..<version.size }
+            // Nothing is read where the range is not there.
+            return asked.within(version.size) ?? 0..<0
+        }
+        if asked != nil, range.isEmpty { return unsatisfiable(found.version.size, call) }
+        let (status, fields) = head(of: found.version, asked == nil ? nil : range, call)
+        // The head is not sent before the first bytes are found good.
+        let bytes = source.makeAsyncIterator()
+        let first = try await bytes.next()
+        return Response(
+            status: status, headers: fields,
+            body: ResponseBody(contentLength: Int(range.upperBound - range.lowerBound)) { writer in
+                if let first { try await writer.write(first) }
+                while let next = try await bytes.next() { try await writer.write(next) }
+                try await writer.finish(nil)
+            })
+    }
+
+    func headObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
         let found = try await objects.object(key, in: bucket, conditions: ObjectConditions(of: call.request), by: call.session)
-        let version = found.version
+        var part: Range<Int64>?
+        if let asked = call.header("range").flatMap(ByteRange.init) {
+            guard let range = asked.within(found.version.size) else { return unsatisfiable(found.version.size, call) }
+            part = range
+        }
+        let (status, fields) = head(of: found.version, part, call)
+        return Response(status: status, headers: fields)
+    }
+
+    /// - Parameter part: Nil for the whole.
+    private func head(
+        of version: ObjectVersion, _ part: Range<Int64>?, _ call: S3Call
+    ) -> (status: HTTPResponse.Status, fields: HTTPFields) {
         var fields = HTTPFields()
         fields[.eTag] = "\"\(version.entityTag)\""
         fields[.lastModified] = HTTPDate.text(version.modified)
@@ -25,31 +59,17 @@ extension S3Responder {
         }
         if let parts = version.detail.parts, let field = HTTPField.Name("x-amz-mp-parts-count") { fields[field] = String(parts) }
         override(&fields, call.query)
-        var range: Range<Int64> = 0..<version.size
-        var status = HTTPResponse.Status.ok
-        if let text = call.header("range"), let asked = ByteRange(text) {
-            guard let part = asked.within(version.size) else { return unsatisfiable(version.size, call) }
-            range = part
-            status = .partialContent
-            fields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(version.size)"
+        guard let part else {
+            // A checksum is of the whole.
+            if call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
+                for (name, value) in version.detail.checksums { if let field = HTTPField.Name(name) { fields[field] = value } }
+            }
+            fields[.contentLength] = String(version.size)
+            return (.ok, fields)
         }
-        // A checksum is of the whole.
-        if status == .ok, call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
-            for (name, value) in version.detail.checksums { if let field = HTTPField.Name(name) { fields[field] = value } }
-        }
-        fields[.contentLength] = String(range.upperBound - range.lowerBound)
-        guard withBody else { return Response(status: status, headers: fields) }
-        let source = try await objects.bytes(of: found, range)
-        // The head is not sent before the first bytes are found good.
-        let bytes = source.makeAsyncIterator()
-        let first = try await bytes.next()
-        return Response(
-            status: status, headers: fields,
-            body: ResponseBody(contentLength: Int(range.upperBound - range.lowerBound)) { writer in
-                if let first { try await writer.write(first) }
-                while let next = try await bytes.next() { try await writer.write(next) }
-                try await writer.finish(nil)
-            })
+        fields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(version.size)"
+        fields[.contentLength] = String(part.upperBound - part.lowerBound)
+        return (.partialContent, fields)
     }
 
     /// `response-content-type` and its like, for signed requests.
