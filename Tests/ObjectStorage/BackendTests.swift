@@ -1,5 +1,6 @@
 //  What every backend does alike.
 
+import Database
 import Foundation
 import Model
 import NIOCore
@@ -272,8 +273,8 @@ extension ObjectBackend {
                         body: try change.end(UploadID("one"), keeping: [1])))
             }
             // The body of a, the object of parts, the other upload's two parts, and what broke off.
-            #expect(files(in: folder).count == 5)
             await store.close()
+            #expect(files(in: folder).count == 5)
             let afterwards = try await LocalBackend.open(folder, chance: .system)
             #expect(try await afterwards.get("k", in: bucket) == Samples.bytes(20_001))
             try await afterwards.putPart(3, Samples.bytes(30_000), of: UploadID("two"), key, in: bucket)
@@ -281,9 +282,27 @@ extension ObjectBackend {
             try await afterwards.change(key, in: bucket) { change throws(Fault) in _ = try change.end(UploadID("two"), keeping: [])
             }
             await afterwards.close()
-            let again = try await LocalBackend.open(folder, chance: .system)
             #expect(files(in: folder).count == 1)
+            let again = try await LocalBackend.open(folder, chance: .system)
             #expect(try await again.get("a", in: bucket) == Samples.bytes(100_001))
+            await again.close()
+        }
+    }
+
+    /// A bucket whose removal was cut off between its shard and the catalogue is gone for good afterwards.
+    @Test func aRemovalThatWasCutOffIsFinished() async throws {
+        try await withFolder { folder in
+            let store = try await LocalBackend.open(folder, chance: .system)
+            let bucket = try #require(try await store.add(Samples.bucket))
+            let other = Bucket(id: ID(bits: 8), name: "second", account: ID(bits: 1), region: "r", created: Instant(seconds: 2))
+            #expect(try await store.add(other) != nil)
+            await store.close()
+            let index = try SQLiteEngine(path: folder + "/shard-\(bucket.place)/index.sqlite")
+            try await index.write { tx throws(Fault) in try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value]) }
+            await index.close()
+            let again = try await LocalBackend.open(folder, chance: .system)
+            #expect(try await again.bucket(named: "first") == nil)
+            #expect(try await again.bucket(named: "second")?.id == other.id)
             await again.close()
         }
     }

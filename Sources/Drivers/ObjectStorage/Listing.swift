@@ -52,50 +52,45 @@ public struct ListingPage: Sendable, Hashable {
     public init() {}
 }
 
-extension ObjectBackend {
-    /// How many keys are read at once while prefixes are rolled up.
-    private static var batch: Int { 128 }
+extension ListingPage {
+    /// The most keys that are read at once while prefixes are rolled up. One jump tends to follow another,
+    /// so that little is read after one, and more for as long as none comes.
+    private static let batchMax = 1024
 
-    /// A page of a bucket's current objects.
-    public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
-        var page = ListingPage()
-        guard request.limit > 0 else { return page }
+    /// Makes a page of what a slice of the keys reads, in order.
+    init(_ request: ListingRequest, reading read: (ListingSlice) throws(Fault) -> [ListedObject]) throws(Fault) {
+        guard request.limit > 0, var from = ListingPage.start(of: request) else { return }
         let end = ListingSlice.end(of: request.prefix)
-        guard var from = start(of: request) else { return page }
         var last: [UInt8] = []
+        var batch = request.delimiter.isEmpty ? request.limit + 1 : 2
         while true {
-            let left = request.limit - page.objects.count - page.commonPrefixes.count
             // One more than is shown tells whether there is more.
-            let limit = request.delimiter.isEmpty ? left + 1 : min(left + 1, Self.batch)
-            let found = try await self.page(ListingSlice(from: from, upTo: end, limit: limit), of: bucket)
+            let limit = min(request.limit - objects.count - commonPrefixes.count + 1, batch)
+            let found = try read(ListingSlice(from: from, upTo: end, limit: limit))
             var jump: ObjectKey?
             for object in found {
-                if page.objects.count + page.commonPrefixes.count == request.limit {
-                    page.next = last
-                    return page
+                if objects.count + commonPrefixes.count == request.limit {
+                    next = last
+                    return
                 }
-                if let common = commonPrefix(of: object.key.bytes, request) {
-                    page.commonPrefixes.append(common)
+                if let common = ListingPage.commonPrefix(of: object.key.bytes, request) {
+                    commonPrefixes.append(common)
                     last = common
-                    guard let beyond = ListingSlice.successor(of: common) else { return page }
+                    guard let beyond = ListingSlice.successor(of: common) else { return }
                     jump = ObjectKey(bytes: beyond)
                     break
                 }
-                page.objects.append(object)
+                objects.append(object)
                 last = object.key.bytes
             }
-            if let jump {
-                from = jump
-            } else if found.count < limit {
-                return page
-            } else {
-                from = ObjectKey(bytes: last + [0])
-            }
+            if jump == nil, found.count < limit { return }
+            from = jump ?? ObjectKey(bytes: last + [0])
+            batch = jump == nil ? min(batch * 2, ListingPage.batchMax) : 2
         }
     }
 
     /// The first key that a page may show; nil when there can be none.
-    private func start(of request: ListingRequest) -> ObjectKey? {
+    private static func start(of request: ListingRequest) -> ObjectKey? {
         guard !request.after.isEmpty else { return ObjectKey(bytes: request.prefix) }
         var from = request.after + [0]
         // What was shown as a common prefix is behind with all that lies under it.
@@ -107,7 +102,7 @@ extension ObjectBackend {
     }
 
     /// The part of a key up to the first delimiter after the prefix, if it has one.
-    private func commonPrefix(of key: [UInt8], _ request: ListingRequest) -> [UInt8]? {
+    private static func commonPrefix(of key: [UInt8], _ request: ListingRequest) -> [UInt8]? {
         guard !request.delimiter.isEmpty, key.starts(with: request.prefix) else { return nil }
         guard let place = key.dropFirst(request.prefix.count).firstRange(of: request.delimiter) else { return nil }
         return Array(key[..<place.upperBound])

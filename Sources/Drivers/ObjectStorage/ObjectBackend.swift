@@ -18,9 +18,9 @@ public protocol ObjectBackend: Sendable {
     /// An account's buckets, by name.
     func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket]
 
-    /// Removes a bucket.
+    /// Removes a bucket with the uploads that have not ended in it.
     ///
-    /// - Throws: `inUse` while it holds any version or upload; `notFound` when it is gone.
+    /// - Throws: `inUse` while it holds any version.
     func remove(_ bucket: Bucket) async throws(Fault)
 
     // MARK: Bodies
@@ -47,10 +47,13 @@ public protocol ObjectBackend: Sendable {
     /// A version, or the current one where none is named.
     func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion?
 
-    /// Current versions that are not delete markers, in the order of their keys' bytes.
-    func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject]
+    /// A page of current versions that are not delete markers: `ListingPage(request, reading:)` says which.
+    func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage
 
     // MARK: Uploads in parts
+
+    /// An upload that has begun and not ended; nil where there is none of that id for the key.
+    func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload?
 
     /// Uploads that have begun and not ended, by key and then by id, from after one of them on.
     func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload]

@@ -65,8 +65,7 @@ extension ObjectsService {
     }
 
     private func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload {
-        let found = try await backend.change(key, in: bucket) { change throws(Fault) in try change.upload(id) }
-        guard let found else { throw Fault.noUpload }
+        guard let found = try await backend.upload(id, of: key, in: bucket) else { throw Fault.noUpload }
         return found
     }
 

@@ -23,7 +23,8 @@ struct BodyFiles: Sendable {
         self.folder = folder
         // Made once, so that a new file's folder is never itself new.
         for number in 0..<256 { try Folder.make("\(folder)/\(hexDigits([UInt8(number)]))") }
-        try AtomicFile.syncFolder(of: folder + "/.")
+        // Those folders, and the one that they are in.
+        for path in [folder + "/.", folder] { try AtomicFile.syncFolder(of: path) }
     }
 
     func path(_ id: UInt64) -> String { "\(folder)/\(hexDigits([UInt8(truncatingIfNeeded: id)]))/\(hexDigits(id))" }
@@ -62,11 +63,12 @@ struct BodyFiles: Sendable {
         }
     }
 
-    /// Removes a file; one that is gone is no fault.
-    func remove(_ id: UInt64) async throws(Fault) {
-        let path = path(id)
+    /// Removes files; one that is gone is no fault.
+    func remove(_ ids: [UInt64]) async throws(Fault) {
         try await blocking { () throws(Fault) in
-            if unlink(path) != 0, errno != ENOENT { throw Fault(.storage, "could not remove \(path): \(systemError())") }
+            for path in ids.map(path) where unlink(path) != 0 && errno != ENOENT {
+                throw Fault(.storage, "could not remove \(path): \(systemError())")
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ public final class LocalBackend: ObjectBackend {
     static let inlineBytesMax = 8 << 10
     /// New buckets are spread over so many databases, each with a writer of its own.
     static let shards = 4
+    /// How many reads of each database run at once.
+    static let readers = 2
 
     private let lock: FileLock
     private let catalogue: SQLiteEngine
@@ -29,17 +31,34 @@ public final class LocalBackend: ObjectBackend {
     public static func open(_ folder: String, chance: Chance) async throws(Fault) -> LocalBackend {
         try Folder.make(folder)
         let lock = try FileLock(folder + "/lock")
+        var opened: [Shard] = []
+        var catalogue: SQLiteEngine?
         do throws(Fault) {
-            let catalogue = try SQLiteEngine(path: folder + "/catalogue.sqlite")
-            try await catalogue.migrate(Schema.catalogue)
-            var shards: [Shard] = []
-            for number in 0..<Self.shards {
-                shards.append(try await Shard.open(folder + "/shard-\(number)", chance: chance))
-            }
-            return LocalBackend(lock: lock, catalogue: catalogue, shards: shards)
+            let engine = try SQLiteEngine(path: folder + "/catalogue.sqlite", readers: Self.readers)
+            catalogue = engine
+            try await engine.migrate(Schema.catalogue)
+            for number in 0..<Self.shards { opened.append(try await Shard.open(folder + "/shard-\(number)", chance: chance)) }
+            try AtomicFile.syncFolder(of: folder + "/.")
+            let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened)
+            try await backend.finishRemovals()
+            return backend
         } catch {
+            for shard in opened { await shard.close() }
+            await catalogue?.close()
             lock.release()
             throw error
+        }
+    }
+
+    /// Takes the names of buckets out of the catalogue that their shards have let go.
+    private func finishRemovals() async throws(Fault) {
+        var there: [Set<ID<Bucket>>] = []
+        for shard in shards { there.append(try await shard.buckets()) }
+        let present = there
+        try await catalogue.write { tx throws(Fault) in
+            for bucket in try tx.all(Bucket.table, where: "TRUE") where !present[bucket.place].contains(bucket.id) {
+                try tx.run("DELETE FROM bucket WHERE name = $1", [bucket.name.value])
+            }
         }
     }
 
@@ -112,11 +131,15 @@ public final class LocalBackend: ObjectBackend {
         try await shard(of: bucket).find(key, version, in: bucket)
     }
 
-    public func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject] {
-        try await shard(of: bucket).page(slice, of: bucket)
+    public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
+        try await shard(of: bucket).list(request, of: bucket)
     }
 
     // MARK: Uploads in parts
+
+    public func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload? {
+        try await shard(of: bucket).upload(id, of: key, in: bucket)
+    }
 
     public func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
         try await shard(of: bucket).uploads(slice, after: after, of: bucket)

@@ -137,13 +137,7 @@ final class LocalChange: KeyChange {
 
     // MARK: Uploads in parts
 
-    func upload(_ id: UploadID) throws(Fault) -> PartedUpload? {
-        try tx.first(
-            "SELECT id, key, begun, headers FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", here + [id.text.value]
-        ) {
-            row throws(Fault) in try PartedUpload(&row)
-        }
-    }
+    func upload(_ id: UploadID) throws(Fault) -> PartedUpload? { try tx.upload(id, of: key, in: bucket) }
 
     func begin(_ upload: PartedUpload) throws(Fault) {
         try tx.run(

@@ -17,19 +17,26 @@ final class Shard: Sendable {
     /// The last number that was given to a detail or a body: the opening's, and a count since.
     private let lastNumber: Mutex<Int64>
 
+    /// Removes garbage apart from the calls that make it.
+    private let collector: GarbageCollector
+
     static func open(_ folder: String, chance: Chance) async throws(Fault) -> Shard {
         try Folder.make(folder)
-        let engine = try SQLiteEngine(path: folder + "/index.sqlite")
-        try await engine.migrate(Schema.shard)
-        let opening = try await engine.write { tx throws(Fault) in
-            try tx.run("UPDATE opening SET number = number + 1")
-            return try tx.value("SELECT number FROM opening", as: Int64.self) ?? 0
+        let engine = try SQLiteEngine(path: folder + "/index.sqlite", readers: LocalBackend.readers)
+        do throws(Fault) {
+            try await engine.migrate(Schema.shard)
+            let opening = try await engine.write { tx throws(Fault) in
+                try tx.run("UPDATE opening SET number = number + 1")
+                // Nobody writes yet, so that every loose file is garbage.
+                try tx.run("UPDATE loose_file SET is_garbage = TRUE")
+                return try tx.value("SELECT number FROM opening", as: Int64.self) ?? 0
+            }
+            let files = try BodyFiles(folder: folder + "/bodies")
+            return Shard(engine: engine, files: files, chance: chance, lastNumber: opening << 40)
+        } catch {
+            await engine.close()
+            throw error
         }
-        let shard = Shard(
-            engine: engine, files: try BodyFiles(folder: folder + "/bodies"), chance: chance, lastNumber: opening << 40)
-        // Nobody writes yet, so that every loose file is garbage.
-        try await shard.collect(whatIsBeingWritten: true)
-        return shard
     }
 
     private init(engine: SQLiteEngine, files: BodyFiles, chance: Chance, lastNumber: Int64) {
@@ -37,9 +44,14 @@ final class Shard: Sendable {
         self.files = files
         self.chance = chance
         self.lastNumber = Mutex(lastNumber)
+        collector = GarbageCollector(engine: engine, files: files)
+        collector.wake()
     }
 
-    func close() async { await engine.close() }
+    func close() async {
+        await collector.stop()
+        await engine.close()
+    }
 
     private func number() -> Int64 {
         lastNumber.withLock { last in
@@ -72,7 +84,12 @@ final class Shard: Sendable {
             }
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
         }
-        try await collect()
+        collector.wake()
+    }
+
+    /// The buckets that take keys here.
+    func buckets() async throws(Fault) -> Set<ID<Bucket>> {
+        try await engine.read { tx throws(Fault) in Set(try tx.values("SELECT id FROM bucket", as: ID<Bucket>.self)) }
     }
 
     // MARK: Keys
@@ -86,7 +103,7 @@ final class Shard: Sendable {
             let change = LocalChange(tx, bucket.id, key, now: now, number: number)
             return (try body(change), change.leavesGarbage)
         }
-        if leavesGarbage { try? await collect() }
+        if leavesGarbage { collector.wake() }
         return result
     }
 
@@ -94,23 +111,18 @@ final class Shard: Sendable {
         try await engine.readNow { tx throws(Fault) in try tx.version(of: key, version, in: bucket.id) }
     }
 
-    func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject] {
+    /// All of a page in one snapshot.
+    func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
         try await engine.read { tx throws(Fault) in
-            let end = slice.upTo.map { Value.blob($0.bytes) }
-            return try tx.rows(
-                """
-                SELECT key, size, entity_tag, modified FROM listing
-                WHERE bucket = $1 AND key >= $2 \(end == nil ? "" : "AND key < $4") AND shown ORDER BY key LIMIT $3
-                """, [bucket.id.value, .blob(slice.from.bytes), slice.limit.value] + [end].compactMap(\.self)
-            ) { row throws(Fault) in
-                ListedObject(
-                    key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take()
-                )
-            }
+            try ListingPage(request) { slice throws(Fault) in try tx.shown(slice, in: bucket.id) }
         }
     }
 
     // MARK: Uploads in parts
+
+    func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload? {
+        try await engine.readNow { tx throws(Fault) in try tx.upload(id, of: key, in: bucket.id) }
+    }
 
     func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
         try await engine.read { tx throws(Fault) in
@@ -209,24 +221,71 @@ final class Shard: Sendable {
         try await engine.write { tx throws(Fault) in
             try tx.run("UPDATE loose_file SET is_garbage = TRUE WHERE id = $1", [.integer(Int64(file))])
         }
-        try await collect()
+        collector.wake()
+    }
+}
+
+/// Removes the files of a shard that no version names any more, whenever it is woken.
+private final class GarbageCollector: Sendable {
+    /// How many are removed between two writes.
+    private static let batch = 1000
+
+    private let wakes: AsyncStream<Void>.Continuation
+    private let work: Task<Void, Never>
+
+    init(engine: SQLiteEngine, files: BodyFiles) {
+        let (stream, wakes) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        self.wakes = wakes
+        work = Task {
+            // What could not be removed is tried again at the next wake.
+            for await _ in stream { try? await GarbageCollector.collect(engine, files) }
+        }
     }
 
-    /// Removes garbage: files first, then the rows by which they are found.
-    func collect(whatIsBeingWritten: Bool = false) async throws(Fault) {
-        let garbage = try await engine.read { tx throws(Fault) in
-            try tx.values(
-                "SELECT id FROM loose_file \(whatIsBeingWritten ? "" : "WHERE is_garbage") ORDER BY id LIMIT 10000", as: Int64.self)
-        }
-        guard !garbage.isEmpty else { return }
-        for id in garbage { try await files.remove(UInt64(id)) }
-        try await engine.write { tx throws(Fault) in
-            for id in garbage { try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(id)]) }
+    func wake() { wakes.yield() }
+
+    /// Ends once what was to be removed is.
+    func stop() async {
+        wakes.finish()
+        await work.value
+    }
+
+    /// Files first, then the rows by which they are found.
+    private static func collect(_ engine: SQLiteEngine, _ files: BodyFiles) async throws(Fault) {
+        while true {
+            let garbage = try await engine.read { tx throws(Fault) in
+                try tx.values("SELECT id FROM loose_file WHERE is_garbage ORDER BY id LIMIT $1", [batch.value], as: Int64.self)
+            }
+            guard !garbage.isEmpty else { return }
+            try await files.remove(garbage.map { UInt64($0) })
+            try await engine.write { tx throws(Fault) in
+                for id in garbage { try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(id)]) }
+            }
         }
     }
 }
 
 extension Reading {
+    fileprivate func shown(_ slice: ListingSlice, in bucket: ID<Bucket>) throws(Fault) -> [ListedObject] {
+        let end = slice.upTo.map { [Value.blob($0.bytes)] } ?? []
+        return try rows(
+            """
+            SELECT key, size, entity_tag, modified FROM listing
+            WHERE bucket = $1 AND key >= $2 \(end.isEmpty ? "" : "AND key < $4") AND shown ORDER BY key LIMIT $3
+            """, [bucket.value, .blob(slice.from.bytes), slice.limit.value] + end
+        ) { row throws(Fault) in
+            ListedObject(
+                key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take())
+        }
+    }
+
+    func upload(_ id: UploadID, of key: ObjectKey, in bucket: ID<Bucket>) throws(Fault) -> PartedUpload? {
+        try first(
+            "SELECT id, key, begun, headers FROM upload WHERE bucket = $1 AND key = $2 AND id = $3",
+            [bucket.value, .blob(key.bytes), id.text.value]
+        ) { row throws(Fault) in try PartedUpload(&row) }
+    }
+
     func version(of key: ObjectKey, _ version: VersionID?, in bucket: ID<Bucket>) throws(Fault) -> ObjectVersion? {
         let which = version.map { [Value.integer(Int64(bitPattern: $0.bits))] } ?? []
         return try first(

@@ -81,16 +81,22 @@ public final class MemoryBackend: ObjectBackend {
         }
     }
 
-    public func page(_ slice: ListingSlice, of bucket: Bucket) async throws(Fault) -> [ListedObject] {
-        let all = state.withLock { $0.keys[bucket.id] ?? [:] }
-        let inside = all.filter { key, value in
-            !(key < slice.from) && (slice.upTo.map { key < $0 } ?? true) && value.first?.body != nil
-        }
-        return inside.sorted { $0.key < $1.key }.prefix(slice.limit).compactMap { key, value in
-            value.first.map {
-                ListedObject(key: key, size: $0.size, entityTag: $0.entityTag, modified: $0.modified)
+    public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
+        let shown = state.withLock { $0.keys[bucket.id] ?? [:] }.filter { $0.value.first?.body != nil }.sorted { $0.key < $1.key }
+        return try ListingPage(request) { slice throws(Fault) in
+            shown.lazy.filter { !($0.key < slice.from) }.prefix(slice.limit).prefix { entry in
+                slice.upTo.map { entry.key < $0 } ?? true
+            }
+            .compactMap { key, versions in
+                versions.first.map {
+                    ListedObject(key: key, size: $0.size, entityTag: $0.entityTag, modified: $0.modified)
+                }
             }
         }
+    }
+
+    public func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload? {
+        state.withLock { $0.uploads[bucket.id]?[id]?.upload }.flatMap { $0.key == key ? $0 : nil }
     }
 
     public func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
