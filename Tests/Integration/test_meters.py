@@ -67,6 +67,18 @@ def test_calls_are_counted_by_action_and_code_and_timed(simulated, meters):
     assert ordered[-1][1] == of(after, "karri_api_request_seconds_count", service="ec2", action="DescribeRegions")
 
 
+def test_calls_of_the_object_store_are_counted(simulated, meters):
+    before, client = meters(), simulated.client("s3")
+    client.list_buckets()
+    with pytest.raises(botocore.exceptions.ClientError):
+        client.list_objects_v2(Bucket="no-such-bucket")
+    after = meters()
+    for labels in [dict(operation="ListBuckets", code="OK"), dict(operation="ListObjectsV2", code="NoSuchBucket")]:
+        name = "karri_s3_requests_total"
+        assert of(after, name, **labels) == of(before, name, **labels) + 1
+    assert of(after, "karri_s3_request_seconds_count", operation="ListBuckets") >= 1
+
+
 def test_callers_choose_no_series(simulated, meters):
     for number in range(20):
         # Unsigned calls are refused before their action is read.

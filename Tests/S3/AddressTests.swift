@@ -1,5 +1,6 @@
 //  What a request's address, query and headers name.
 
+import AWSProtocol
 import Model
 import ObjectStorage
 import Testing

@@ -67,8 +67,8 @@ public struct NodeController: Sendable {
     ///   that cannot be opened, a network that cannot be prepared.
     public func run() async throws {
         if configuration.isDurable {
-            try makeFolder(configuration.installation.node)
-            try makeFolder(configuration.uploads)
+            try Folder.make(configuration.installation.node, mode: 0o755)
+            try Folder.make(configuration.uploads, mode: 0o755)
         }
         try await state.open()
         try await marks.open()

@@ -20,7 +20,7 @@ actor RunMarks {
 
     func open() throws(Fault) {
         guard let folder else { return }
-        try makeFolder(folder)
+        try Folder.make(folder, mode: 0o755)
         for name in Folder.readableNames(in: folder) {
             guard let id = ID<Instance>(hex: name), let bytes = try AtomicFile.read("\(folder)/\(name)", limit: 64) else {
                 continue
@@ -54,7 +54,7 @@ actor GuestSlots {
 
     func open() throws(Fault) {
         guard let folder else { return }
-        try makeFolder(folder)
+        try Folder.make(folder, mode: 0o755)
         for name in Folder.readableNames(in: folder) {
             guard let id = ID<Instance>(hex: name), let bytes = try AtomicFile.read("\(folder)/\(name)", limit: 16),
                 let slot = UInt32(String(decoding: bytes, as: UTF8.self))
@@ -83,11 +83,5 @@ actor GuestSlots {
         guard let slot = slots.removeValue(forKey: id) else { return }
         taken.remove(slot)
         if let folder { unlink("\(folder)/\(id.hex)") }
-    }
-}
-
-func makeFolder(_ folder: String) throws(Fault) {
-    do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
-        throw Fault(.storage, "could not make \(folder)", because: error)
     }
 }

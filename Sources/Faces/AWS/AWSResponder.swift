@@ -241,9 +241,7 @@ private struct Exchange {
         path = target.path
         query = target.query
         host = request.head.authority
-        var headers = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
-        if let host { headers.append((name: "host", value: host)) }
-        self.headers = headers
+        headers = request.signableFields
         sourceAddress = context.sourceAddress ?? ""
         userAgent = request.headers[.userAgent]
         // Until the signature is read: who answers, and the words of its refusal.

@@ -175,31 +175,6 @@ private struct QueryParameters {
     }
 }
 
-/// Dates of signed requests.
-enum HTTPDate {
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-
-    /// Reads `20150830T123600Z`, and where `mayBeHTTP` also a Date header's `Sun, 30 Aug 2015 12:36:00
-    /// GMT` (RFC 9110; Python's libraries write the zone as `-0000`). To the second.
-    static func read(_ text: String, mayBeHTTP: Bool) -> Instant? {
-        if text.utf8.count == 16, text.hasSuffix("Z"), !text.utf8.contains(UInt8(ascii: ":")) { return Instant(iso8601: text) }
-        guard mayBeHTTP, text.utf8.count <= 40 else { return nil }
-        let words = text.split(separator: " ").drop { $0.hasSuffix(",") }
-        let parts = Array(words)
-        guard parts.count == 5, ["GMT", "UTC", "+0000", "-0000"].contains(parts[4]),
-            let month = months.firstIndex(of: String(parts[1])),
-            let day = number(parts[0]), let year = number(parts[2])
-        else { return nil }
-        let clock = parts[3].split(separator: ":", omittingEmptySubsequences: false).map(number)
-        guard clock.count == 3, let hour = clock[0], let minute = clock[1], let second = clock[2] else { return nil }
-        return CivilTime(year: year, month: month + 1, day: day, hour: hour, minute: minute, second: second)?.instant
-    }
-
-    private static func number(_ text: Substring) -> Int? {
-        (1...4).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
-    }
-}
-
 private func split(_ text: some StringProtocol, at separator: UInt8) -> (Substring, Substring?) {
     let text = Substring(text)
     guard let place = text.utf8.firstIndex(of: separator) else { return (text, nil) }

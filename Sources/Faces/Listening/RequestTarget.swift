@@ -15,3 +15,13 @@ public struct RequestTarget: Sendable, Hashable {
         query = mark.map { String(target[target.utf8.index(after: $0)...]) } ?? ""
     }
 }
+
+extension Request {
+    /// The header's fields in the order of the wire, with names in lower case and `host` among them, as
+    /// signatures want them.
+    public var signableFields: [(name: String, value: String)] {
+        var fields = headers.map { (name: $0.name.canonicalName, value: $0.value) }
+        if let authority = head.authority { fields.append((name: "host", value: authority)) }
+        return fields
+    }
+}

@@ -128,7 +128,7 @@ struct S3Responder: Sendable {
         let now = chance.now()
         let signed = SignatureV4.Request(
             method: request.method.rawValue, rawPath: target.path, rawQuery: target.query,
-            headers: fields(of: request))
+            headers: request.signableFields)
         let claim: SignatureV4.Claim
         do throws(SignatureV4.Refusal) { claim = try SignatureV4.Claim(signed) } catch { throw S3Error(error) }
         let known: IdentityService.Identified?
@@ -146,12 +146,6 @@ struct S3Responder: Sendable {
         let (body, length) = try self.body(of: request, verified, known.secret, context)
         return S3Call(
             session: session, request: request, query: query, requestID: requestID, now: now, body: body, bodyLength: length)
-    }
-
-    private func fields(of request: Request) -> [(name: String, value: String)] {
-        var fields = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
-        if let authority = request.head.authority { fields.append((name: "host", value: authority)) }
-        return fields
     }
 
     // MARK: Its body

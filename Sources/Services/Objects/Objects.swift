@@ -2,6 +2,7 @@
 //  which finds a bucket and decides whether the caller may do what is asked of it.
 
 import Authority
+import Crypto
 import Model
 import ObjectStorage
 
@@ -30,6 +31,11 @@ public struct ObjectsService: Sendable {
             throw Fault(.denied, "Access Denied", kind: .bucket)
         }
         return bucket
+    }
+
+    /// The id by which S3 shows an account: 64 hex digits that say nothing of it.
+    public static func canonicalID(of account: ID<Account>) -> String {
+        hexDigits(Array(SHA256.hash(data: Array("karri account \(account.hex)".utf8))))
     }
 
     /// How policies name a bucket or an object.

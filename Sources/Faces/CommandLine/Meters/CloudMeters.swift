@@ -8,6 +8,7 @@ import Meters
 import Model
 import Operations
 import Platform
+import S3
 import Store
 import Supervisor
 
@@ -20,6 +21,7 @@ actor CloudMeters {
     private let engine: any Engine
     private let runner: Runner
     private let face: FaceMeters
+    private let s3: S3Meters
     private let cluster: ClusterController
     private let installation: Installation
     private let chance: Chance
@@ -39,12 +41,13 @@ actor CloudMeters {
     private var counts: Counts?
 
     init(
-        engine: any Engine, runner: Runner, face: FaceMeters, cluster: ClusterController, installation: Installation,
+        engine: any Engine, runner: Runner, face: FaceMeters, s3: S3Meters, cluster: ClusterController, installation: Installation,
         chance: Chance
     ) {
         self.engine = engine
         self.runner = runner
         self.face = face
+        self.s3 = s3
         self.cluster = cluster
         self.installation = installation
         self.chance = chance
@@ -83,6 +86,8 @@ actor CloudMeters {
         page.gauge(Families.started, [([], started.microseconds / 1_000_000)])
         face.calls.write(to: &page)
         face.spans.write(to: &page)
+        s3.calls.write(to: &page)
+        s3.spans.write(to: &page)
         engine.meters.commits.write(to: &page)
         engine.meters.writes.write(to: &page)
         runner.ended.write(to: &page)

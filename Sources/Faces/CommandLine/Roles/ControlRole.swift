@@ -120,7 +120,8 @@ struct ControlProcess: Sendable {
             identity: services.identity, objects: objects, isSecure: configuration.security != .none, chance: chance, logger: log)
         let face = awsFace(services, cluster, s3, security, readiness)
         let meters = CloudMeters(
-            engine: engine, runner: runner, face: face.meters, cluster: cluster, installation: installation, chance: chance)
+            engine: engine, runner: runner, face: face.meters, s3: s3.meters, cluster: cluster, installation: installation,
+            chance: chance)
         let log = log
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cluster.run() }

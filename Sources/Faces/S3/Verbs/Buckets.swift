@@ -1,7 +1,6 @@
 //  ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, GetBucketVersioning.
 
 import AWSProtocol
-import Crypto
 import HTTPTypes
 import Hummingbird
 import Model
@@ -9,11 +8,6 @@ import ObjectStorage
 import Objects
 
 let s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
-
-/// The id by which S3 shows an account: 64 hex digits that say nothing of it.
-func canonicalID(of account: ID<Account>) -> String {
-    hexDigits(Array(SHA256.hash(data: Array("karri account \(account.hex)".utf8))))
-}
 
 extension S3Responder {
     func listBuckets(_ call: S3Call) async throws(Fault) -> Response {
@@ -23,7 +17,7 @@ extension S3Responder {
         out.open("ListAllMyBucketsResult", namespace: s3Namespace)
         if let account = call.session.account {
             out.open("Owner")
-            out.element("ID", canonicalID(of: account.id))
+            out.element("ID", ObjectsService.canonicalID(of: account.id))
             out.element("DisplayName", account.number)
             out.close("Owner")
         }

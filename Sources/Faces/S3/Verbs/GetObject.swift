@@ -1,5 +1,6 @@
 //  GetObject and HeadObject.
 
+import AWSProtocol
 import HTTPTypes
 import Hummingbird
 import Listening

@@ -83,7 +83,7 @@ private struct ListingXML: ~Copyable {
         out.element("MaxKeys", request.limit)
         if keys.areEncoded { out.element("EncodingType", "url") }
         out.element("IsTruncated", page.next != nil)
-        let owner = showsOwner ? owner.map(canonicalID) : nil
+        let owner = showsOwner ? owner.map(ObjectsService.canonicalID) : nil
         for object in page.objects {
             out.open("Contents")
             text("Key", object.key.bytes)

@@ -138,7 +138,7 @@ extension S3Responder {
         guard let account = call.session.account else { return }
         for name in ["Initiator", "Owner"] as [StaticString] {
             out.open(name)
-            out.element("ID", canonicalID(of: account.id))
+            out.element("ID", ObjectsService.canonicalID(of: account.id))
             out.element("DisplayName", account.number)
             out.close(name)
         }

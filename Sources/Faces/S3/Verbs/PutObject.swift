@@ -1,5 +1,6 @@
 //  PutObject.
 
+import AWSProtocol
 import HTTPTypes
 import Hummingbird
 import Model
