@@ -288,11 +288,9 @@ def test_errors(s3, bucket):
     s3.delete_object(Bucket=bucket, Key="k")
     s3.delete_object(Bucket=bucket, Key="k")
     # What is not built says so, and does nothing else.
-    for call in (s3.get_bucket_acl, s3.get_bucket_policy, s3.list_object_versions):
-        assert refused(call, Bucket=bucket) == (501, "NotImplemented")
-    assert refused(
-        s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}) == (501, "NotImplemented")
-    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    lifecycle = {"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}]}
+    assert refused(s3.put_bucket_lifecycle_configuration, Bucket=bucket, LifecycleConfiguration=lifecycle) == (501, "NotImplemented")
+    assert refused(s3.get_bucket_lifecycle_configuration, Bucket=bucket) == (404, "NoSuchLifecycleConfiguration")
     assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="AES256") == (501, "NotImplemented")
 
 

@@ -18,6 +18,12 @@ public protocol ObjectBackend: Sendable {
     /// An account's buckets, by name.
     func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket]
 
+    /// Changes what is set for a bucket, durable when this returns; what the closure throws changes nothing.
+    /// The closure may run more than once.
+    func update<T: Sendable>(
+        _ bucket: Bucket, _ body: @escaping @Sendable (inout BucketSettings) throws(Fault) -> T
+    ) async throws(Fault) -> T
+
     /// Removes a bucket with the uploads that have not ended in it.
     ///
     /// - Throws: `inUse` while it holds any version.
@@ -37,6 +43,9 @@ public protocol ObjectBackend: Sendable {
     ///   version has been replaced meanwhile and its body is gone.
     func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource
 
+    /// The parts that a body is made of; none of one that came whole.
+    func pieces(of body: BodyReference, in bucket: Bucket) async throws(Fault) -> [ObjectPart]
+
     // MARK: Keys
 
     /// Changes a key's versions in one step, durable when this returns. The closure may run more than once.
@@ -47,7 +56,7 @@ public protocol ObjectBackend: Sendable {
     /// A version, or the current one where none is named.
     func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion?
 
-    /// A page of current versions that are not delete markers: `ListingPage(request, reading:)` says which.
+    /// A page of current versions that are not delete markers, or of all: `ListingPage(request, reading:)` says which.
     func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage
 
     // MARK: Uploads in parts
@@ -69,8 +78,12 @@ public protocol KeyChange {
     /// The newest version, which may be a delete marker.
     func current() throws(Fault) -> ObjectVersion?
     func version(_ id: VersionID) throws(Fault) -> ObjectVersion?
+    /// An id that is greater than those of all versions that the key has.
+    func nextID() throws(Fault) -> VersionID
     /// Adds a version, which becomes the current one; one of its id is replaced. Its body is kept from now on.
     func put(_ version: ObjectVersion) throws(Fault)
+    /// Gives a version another detail, where it stands.
+    func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault)
     /// Removes a version, if it is there; its body becomes garbage.
     func remove(_ id: VersionID) throws(Fault)
 

@@ -1,29 +1,6 @@
-//  What the object store keeps: buckets, and the versions of their keys.
+//  What the object store keeps in its buckets: the versions of their keys.
 
 import Model
-
-/// A bucket.
-public struct Bucket: Identified, Sendable, Hashable {
-    public static var kind: Kind { .bucket }
-
-    public var id: ID<Bucket>
-    /// Unique in the cloud.
-    public var name: String
-    public var account: ID<Account>
-    public var region: String
-    public var created: Instant
-    /// Where the backend keeps its keys; only the backend looks at it.
-    public var place: Int
-
-    public init(id: ID<Bucket>, name: String, account: ID<Account>, region: String, created: Instant, place: Int = 0) {
-        self.id = id
-        self.name = name
-        self.account = account
-        self.region = region
-        self.created = created
-        self.place = place
-    }
-}
 
 /// A key: any UTF-8, ordered by its bytes.
 public struct ObjectKey: Sendable, Hashable, Comparable, CustomStringConvertible {
@@ -39,7 +16,7 @@ public struct ObjectKey: Sendable, Hashable, Comparable, CustomStringConvertible
     public static func < (left: ObjectKey, right: ObjectKey) -> Bool { left.bytes.lexicographicallyPrecedes(right.bytes) }
 }
 
-/// Which version of a key. Zero is the one that clients know as `null`.
+/// Which version of a key. Zero is the one that clients know as `null`; of the others, later ones are greater.
 public struct VersionID: Sendable, Hashable {
     public var bits: UInt64
 
@@ -56,9 +33,22 @@ public struct ObjectDetail: Sendable, Hashable, Codable {
     public var metadata: [String: String] = [:]
     /// `x-amz-checksum-…` headers and their values.
     public var checksums: [String: String] = [:]
+    /// How the checksum of an object of parts is made: `COMPOSITE` or `FULL_OBJECT`; nil of one that came whole.
+    public var checksumType: String?
+    /// The header of the checksum that an upload's parts are to have.
+    public var partChecksum: String?
     /// The upload in parts that it came by, and how many they were.
     public var upload: UploadID?
     public var parts: Int?
+    /// Nil: the bucket's owner.
+    public var owner: ID<Account>?
+    /// Nil: all is the owner's alone.
+    public var grants: [Grant]?
+    public var tags: [String: String]?
+    public var retention: Retention?
+    public var isHeld: Bool?
+    /// Nil: `STANDARD`.
+    public var storageClass: String?
 
     public init() {}
 }
@@ -102,10 +92,13 @@ public enum BodyReference: Sendable, Hashable {
 public struct BodyPiece: Sendable, Hashable {
     public var size: Int64
     public var body: BodyReference
+    /// What came with it as a part.
+    public var checksums: [String: String]
 
-    public init(size: Int64, body: BodyReference) {
+    public init(size: Int64, body: BodyReference, checksums: [String: String] = [:]) {
         self.size = size
         self.body = body
+        self.checksums = checksums
     }
 }
 
@@ -140,29 +133,63 @@ public struct UploadedPart: Sendable, Hashable {
     public var size: Int64
     public var entityTag: String
     public var modified: Instant
+    /// `x-amz-checksum-…` headers and their values.
+    public var checksums: [String: String]
     public var body: BodyReference
 
-    public init(number: Int, size: Int64, entityTag: String, modified: Instant, body: BodyReference) {
+    public init(
+        number: Int, size: Int64, entityTag: String, modified: Instant, checksums: [String: String] = [:], body: BodyReference
+    ) {
         self.number = number
         self.size = size
         self.entityTag = entityTag
         self.modified = modified
+        self.checksums = checksums
         self.body = body
     }
 }
 
-/// What a listing shows of a current version.
+/// A part of an object that was uploaded in parts.
+public struct ObjectPart: Sendable, Hashable {
+    /// From 1 on, without gaps.
+    public var number: Int
+    public var start: Int64
+    public var size: Int64
+    public var checksums: [String: String]
+
+    public var range: Range<Int64> { start..<start + size }
+}
+
+/// What a listing shows of a version.
 public struct ListedObject: Sendable, Hashable {
     public var key: ObjectKey
     public var size: Int64
     public var entityTag: String
     public var modified: Instant
+    public var version: VersionID
+    /// Where it stands among its key's versions: later ones have greater.
+    public var sequence: UInt64
+    /// Whether it is the key's newest version.
+    public var isLatest: Bool
+    public var isDeleteMarker: Bool
+    /// Nil: the bucket's owner.
+    public var owner: ID<Account>?
+    public var storageClass: String?
 
-    public init(key: ObjectKey, size: Int64, entityTag: String, modified: Instant) {
+    init(
+        key: ObjectKey, size: Int64, entityTag: String, modified: Instant, version: VersionID, sequence: UInt64,
+        isDeleteMarker: Bool, owner: ID<Account>?, storageClass: String?, isLatest: Bool
+    ) {
         self.key = key
         self.size = size
         self.entityTag = entityTag
         self.modified = modified
+        self.version = version
+        self.sequence = sequence
+        self.isDeleteMarker = isDeleteMarker
+        self.owner = owner
+        self.storageClass = storageClass
+        self.isLatest = isLatest
     }
 }
 

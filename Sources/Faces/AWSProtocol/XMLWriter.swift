@@ -55,6 +55,15 @@ public struct XMLWriter: ~Copyable {
         append(#"">"#)
     }
 
+    /// `<name attributes>`, the attributes as they are to stand there.
+    public mutating func open(_ name: StaticString, attributes: String) {
+        append("<")
+        append(verbatim: name.description)
+        append(" ")
+        append(verbatim: attributes)
+        append(">")
+    }
+
     /// `</name>`
     public mutating func close(_ name: String) {
         append("</")

@@ -1,13 +1,18 @@
 //  The core's faults in S3's codes and words ("Error responses", Amazon S3 API Reference).
 
 import AWSProtocol
+import Authority
 import Model
+import ObjectStorage
+import Objects
 
 /// An error as S3's clients read it.
 struct S3Error: Error, Sendable, Hashable {
     var code: String
     var message: String
     var status: Int
+    /// What the answer says besides, by its fields' names.
+    var fields: [String: String] = [:]
 
     init(_ code: String, _ message: String, _ status: Int = 400) {
         self.code = code
@@ -42,9 +47,39 @@ extension S3Error {
         S3Error("NotImplemented", "A header or parameter you provided implies functionality that is not implemented: \(what)", 501)
     }
 
+    /// What a call was refused for, in S3's words.
+    init(of error: any Error) {
+        switch error {
+        case let error as S3Error: self = error
+        case let fault as Fault: self.init(fault)
+        default: self.init(Fault(.internalError, "An error of another library.", because: error))
+        }
+    }
+
     init(_ fault: Fault) {
+        self.init(wording: fault)
+        // The fault is about a delete marker.
+        if let marker = fault.subject, marker.kind == .version, code != "NoSuchVersion" {
+            fields["x-amz-delete-marker"] = "true"
+            fields["x-amz-version-id"] = VersionID(bits: marker.bits).spelled
+        }
+    }
+
+    private init(wording fault: Fault) {
         switch (fault.code, fault.kind) {
         case (.notFound, .bucket): self.init("NoSuchBucket", fault.message, 404)
+        case (.notFound, .version): self.init("NoSuchVersion", fault.message, 404)
+        case (.wrongState, .version): self.init("MethodNotAllowed", fault.message, 405)
+        case (.wrongState, .bucket): self.init("InvalidBucketState", fault.message, 409)
+        case (.protected, _): self.init("AccessDenied", fault.message, 403)
+        case (.checksumMismatch, _): self.init("BadDigest", fault.message)
+        case (.listsAreOff, _): self.init("AccessControlListNotSupported", fault.message)
+        case (.listsGrantToOthers, _): self.init("InvalidBucketAclWithObjectOwnership", fault.message)
+        case (.noSuchEmail, _): self.init("UnresolvableGrantByEmailAddress", fault.message)
+        case (.invalidTag, _): self.init("InvalidTag", fault.message)
+        case (.malformedPolicy, _): self.init("MalformedPolicy", fault.message)
+        case (.limitExceeded, .policy): self.init("PolicyTooLarge", fault.message)
+        case (.limitExceeded, .bucket): self.init("TooManyBuckets", fault.message)
         case (.notFound, .upload): self.init("NoSuchUpload", fault.message, 404)
         case (.notFound, .part): self.init("InvalidPart", fault.message)
         case (.invalidParameter, .part): self.init("InvalidPartOrder", fault.message)

@@ -3,95 +3,176 @@
 
 import AWSProtocol
 import ObjectStorage
+import Objects
 
 /// One operation.
 enum S3Operation: Sendable, Hashable {
+    // Buckets.
     case listBuckets
     case createBucket(String)
     case headBucket(String)
     case deleteBucket(String)
     case getBucketLocation(String)
-    case getBucketVersioning(String)
+    case getBucketAcl(String)
+    case putBucketAcl(String)
+    case getBucketPolicy(String)
+    case putBucketPolicy(String)
+    case deleteBucketPolicy(String)
+    case getBucketPolicyStatus(String)
+    case getBucketSetting(String, BucketSetting)
+    case putBucketSetting(String, BucketSetting)
+    case deleteBucketSetting(String, BucketSetting)
     case listObjects(String)
     case listObjectsV2(String)
+    case listObjectVersions(String)
     case listMultipartUploads(String)
     case deleteObjects(String)
-    case putObject(String, ObjectKey)
-    case copyObject(String, ObjectKey)
-    case getObject(String, ObjectKey)
-    case headObject(String, ObjectKey)
-    case deleteObject(String, ObjectKey)
-    case createMultipartUpload(String, ObjectKey)
-    case uploadPart(String, ObjectKey, S3Part)
-    case uploadPartCopy(String, ObjectKey, S3Part)
-    case listParts(String, ObjectKey, UploadID)
-    case completeMultipartUpload(String, ObjectKey, UploadID)
-    case abortMultipartUpload(String, ObjectKey, UploadID)
+
+    // Objects.
+    case putObject(ObjectName)
+    case copyObject(ObjectName)
+    case getObject(ObjectName)
+    case headObject(ObjectName)
+    case getObjectAttributes(ObjectName)
+    case deleteObject(ObjectName)
+    case getObjectAcl(ObjectName)
+    case putObjectAcl(ObjectName)
+    case getObjectTagging(ObjectName)
+    case putObjectTagging(ObjectName)
+    case deleteObjectTagging(ObjectName)
+    case getObjectRetention(ObjectName)
+    case putObjectRetention(ObjectName)
+    case getObjectLegalHold(ObjectName)
+    case putObjectLegalHold(ObjectName)
+
+    // Uploads in parts.
+    case createMultipartUpload(ObjectName)
+    case uploadPart(ObjectName, S3Part)
+    case uploadPartCopy(ObjectName, S3Part)
+    case listParts(ObjectName, UploadID)
+    case completeMultipartUpload(ObjectName, UploadID)
+    case abortMultipartUpload(ObjectName, UploadID)
+
+    // Pages of other origins.
+    case preflight(String)
 
     /// As the API Reference and the meters name it.
     var name: String {
-        let text = String(describing: self)
-        let word = text.prefix { $0 != "(" }
-        return word.prefix(1).uppercased() + word.dropFirst()
+        switch self {
+        case .getBucketSetting(_, let setting): return "GetBucket\(setting.name)"
+        case .putBucketSetting(_, let setting): return "PutBucket\(setting.name)"
+        case .deleteBucketSetting(_, let setting): return "DeleteBucket\(setting.name)"
+        default:
+            let text = String(describing: self)
+            let word = text.prefix { $0 != "(" }
+            return word.prefix(1).uppercased() + word.dropFirst()
+        }
     }
 
+    /// The bucket that it is about.
+    var bucket: String? {
+        switch self {
+        case .listBuckets: nil
+        case .createBucket(let bucket), .headBucket(let bucket), .deleteBucket(let bucket), .getBucketLocation(let bucket),
+            .getBucketAcl(let bucket), .putBucketAcl(let bucket), .getBucketPolicy(let bucket), .putBucketPolicy(let bucket),
+            .deleteBucketPolicy(let bucket), .getBucketPolicyStatus(let bucket), .getBucketSetting(let bucket, _),
+            .putBucketSetting(let bucket, _), .deleteBucketSetting(let bucket, _), .listObjects(let bucket),
+            .listObjectsV2(let bucket), .listObjectVersions(let bucket), .listMultipartUploads(let bucket),
+            .deleteObjects(let bucket), .preflight(let bucket):
+            bucket
+        case .putObject(let name), .copyObject(let name), .getObject(let name), .headObject(let name),
+            .getObjectAttributes(let name), .deleteObject(let name), .getObjectAcl(let name), .putObjectAcl(let name),
+            .getObjectTagging(let name), .putObjectTagging(let name), .deleteObjectTagging(let name),
+            .getObjectRetention(let name), .putObjectRetention(let name), .getObjectLegalHold(let name),
+            .putObjectLegalHold(let name), .createMultipartUpload(let name), .uploadPart(let name, _),
+            .uploadPartCopy(let name, _), .listParts(let name, _), .completeMultipartUpload(let name, _),
+            .abortMultipartUpload(let name, _):
+            name.bucket
+        }
+    }
+
+    /// - Parameter copies: Whether the request names a source to copy.
     /// - Throws: `NotImplemented` for a sub-resource of S3 that is not built, and `MethodNotAllowed`.
     init(_ target: S3Target, method: String, query: S3Query, copies: Bool) throws(S3Error) {
         if let unbuilt = query.names.first(where: Self.unbuilt.contains) { throw .notImplemented("?\(unbuilt)") }
-        if query.has("versioning"), method != "GET" { throw .notImplemented("?versioning") }
-        if query.has("partNumber"), method != "PUT" { throw .notImplemented("?partNumber") }
         switch (target, method) {
         case (.service, "GET"): self = .listBuckets
-        case (.bucket(let bucket), "PUT"): self = .createBucket(bucket)
-        case (.bucket(let bucket), "HEAD"): self = .headBucket(bucket)
-        case (.bucket(let bucket), "DELETE"): self = .deleteBucket(bucket)
-        case (.bucket(let bucket), "GET"):
-            if query.has("location") {
-                self = .getBucketLocation(bucket)
-            } else if query.has("versioning") {
-                self = .getBucketVersioning(bucket)
-            } else if query.has("uploads") {
-                self = .listMultipartUploads(bucket)
-            } else {
-                self = query["list-type"] == "2" ? .listObjectsV2(bucket) : .listObjects(bucket)
-            }
-        case (.bucket(let bucket), "POST") where query.has("delete"): self = .deleteObjects(bucket)
-        case (.bucket, "POST"): throw .notImplemented("POST to a bucket")
+        case (.service, _): throw .notAllowed
+        case (.bucket(let bucket), _): self = try S3Operation(bucket, method, query)
         case (.object(let bucket, let key), _): self = try S3Operation(bucket, key, method, query, copies: copies)
+        }
+    }
+
+    private init(_ bucket: String, _ method: String, _ query: S3Query) throws(S3Error) {
+        if let setting = query.names.lazy.compactMap(BucketSetting.init(rawValue:)).first {
+            switch method {
+            case "GET": self = .getBucketSetting(bucket, setting)
+            case "PUT": self = .putBucketSetting(bucket, setting)
+            case "DELETE" where setting.canBeDeleted: self = .deleteBucketSetting(bucket, setting)
+            default: throw .notAllowed
+            }
+            return
+        }
+        switch method {
+        case "GET" where query.has("location"): self = .getBucketLocation(bucket)
+        case "GET" where query.has("acl"): self = .getBucketAcl(bucket)
+        case "GET" where query.has("policy"): self = .getBucketPolicy(bucket)
+        case "GET" where query.has("policyStatus"): self = .getBucketPolicyStatus(bucket)
+        case "GET" where query.has("versions"): self = .listObjectVersions(bucket)
+        case "GET" where query.has("uploads"): self = .listMultipartUploads(bucket)
+        case "GET": self = query["list-type"] == "2" ? .listObjectsV2(bucket) : .listObjects(bucket)
+        case "HEAD": self = .headBucket(bucket)
+        case "PUT" where query.has("acl"): self = .putBucketAcl(bucket)
+        case "PUT" where query.has("policy"): self = .putBucketPolicy(bucket)
+        case "PUT": self = .createBucket(bucket)
+        case "DELETE" where query.has("policy"): self = .deleteBucketPolicy(bucket)
+        case "DELETE": self = .deleteBucket(bucket)
+        case "POST" where query.has("delete"): self = .deleteObjects(bucket)
+        case "POST": throw .notImplemented("POST to a bucket")
+        case "OPTIONS": self = .preflight(bucket)
         default: throw .notAllowed
         }
     }
 
     private init(_ bucket: String, _ key: ObjectKey, _ method: String, _ query: S3Query, copies: Bool) throws(S3Error) {
+        var object = ObjectName(bucket: bucket, key: key)
+        if let text = query["versionId"], !text.isEmpty { object.version = try VersionID(spelled: text) }
         let upload = query["uploadId"].map(UploadID.init)
         switch (method, upload) {
+        case ("GET", nil) where query.has("acl"): self = .getObjectAcl(object)
+        case ("PUT", nil) where query.has("acl"): self = .putObjectAcl(object)
+        case ("GET", nil) where query.has("tagging"): self = .getObjectTagging(object)
+        case ("PUT", nil) where query.has("tagging"): self = .putObjectTagging(object)
+        case ("DELETE", nil) where query.has("tagging"): self = .deleteObjectTagging(object)
+        case ("GET", nil) where query.has("retention"): self = .getObjectRetention(object)
+        case ("PUT", nil) where query.has("retention"): self = .putObjectRetention(object)
+        case ("GET", nil) where query.has("legal-hold"): self = .getObjectLegalHold(object)
+        case ("PUT", nil) where query.has("legal-hold"): self = .putObjectLegalHold(object)
+        case ("GET", nil) where query.has("attributes"): self = .getObjectAttributes(object)
         case ("PUT", let upload?):
             guard let number = query["partNumber"].flatMap({ Int($0) }) else {
                 throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
             }
             let part = S3Part(upload: upload, number: number)
-            self = copies ? .uploadPartCopy(bucket, key, part) : .uploadPart(bucket, key, part)
-        case ("PUT", nil): self = copies ? .copyObject(bucket, key) : .putObject(bucket, key)
-        case ("GET", let upload?): self = .listParts(bucket, key, upload)
-        case ("GET", nil): self = .getObject(bucket, key)
-        case ("HEAD", _): self = .headObject(bucket, key)
-        case ("DELETE", let upload?): self = .abortMultipartUpload(bucket, key, upload)
-        case ("DELETE", nil): self = .deleteObject(bucket, key)
-        case ("POST", let upload?): self = .completeMultipartUpload(bucket, key, upload)
-        case ("POST", nil) where query.has("uploads"): self = .createMultipartUpload(bucket, key)
+            self = copies ? .uploadPartCopy(object, part) : .uploadPart(object, part)
+        case ("PUT", nil): self = copies ? .copyObject(object) : .putObject(object)
+        case ("GET", let upload?): self = .listParts(object, upload)
+        case ("GET", nil): self = .getObject(object)
+        case ("HEAD", _): self = .headObject(object)
+        case ("DELETE", let upload?): self = .abortMultipartUpload(object, upload)
+        case ("DELETE", nil): self = .deleteObject(object)
+        case ("POST", let upload?): self = .completeMultipartUpload(object, upload)
+        case ("POST", nil) where query.has("uploads"): self = .createMultipartUpload(object)
+        case ("OPTIONS", _): self = .preflight(bucket)
         default: throw .notAllowed
         }
     }
 
     /// Sub-resources that S3 has and this store has not.
     private static let unbuilt: Set<String> = [
-        "accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory",
-        "legal-hold", "lifecycle", "logging", "metrics", "notification", "object-lock", "ownershipControls",
-        "policy", "policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select",
-        "tagging", "torrent", "versionId", "versions", "website",
+        "analytics", "intelligent-tiering", "inventory", "metrics", "restore", "select", "torrent",
     ]
 }
-
 /// A part of an upload.
 struct S3Part: Sendable, Hashable {
     var upload: UploadID
@@ -135,6 +216,7 @@ struct S3Query: Sendable {
         }
     }
 
+    var all: [(name: String, value: [UInt8])] { pairs }
     var names: [String] { pairs.map(\.name) }
     func has(_ name: String) -> Bool { pairs.contains { $0.name == name } }
     func bytes(_ name: String) -> [UInt8]? { pairs.first { $0.name == name }?.value }

@@ -14,9 +14,9 @@ import NIOHTTPTypes
 import ObjectStorage
 import Objects
 
-/// A call whose signature was found good.
+/// A call whose signature was found good, or that has none.
 struct S3Call: Sendable {
-    let session: Session
+    let caller: Caller
     let request: Request
     let query: S3Query
     let requestID: String
@@ -64,6 +64,9 @@ struct S3Responder: Sendable {
             code = error.code
             response = refuse(error, request, requestID)
         }
+        if request.headers[.origin] != nil, let bucket = operation?.bucket {
+            for field in await corsFields(bucket, request) { response.headers[field.name] = field.value }
+        }
         response.headers[.requestID] = requestID
         response.headers[.server] = "Karri"
         let name = operation?.name ?? "unknown"
@@ -81,42 +84,65 @@ struct S3Responder: Sendable {
             try S3Target(path: target.path), method: request.method.rawValue, query: query,
             copies: request.header("x-amz-copy-source") != nil)
         operation = found
-        let call = try await authenticate(request, target, query, context, requestID)
-        do throws(Fault) {
+        var body: S3Body?
+        do {
+            if case .preflight(let bucket) = found { return try await preflight(bucket, request) }
+            let call = try await authenticate(request, target, query, context, requestID)
+            body = call.body
             return try await perform(found, call)
         } catch {
             // What the body was refused for is the reason of all that followed.
-            if let refusal = call.body.refusal { throw refusal }
-            let refusal = S3Error(error)
-            if refusal.isInternal { logger.error("\(error.message)", metadata: ["fault": "\(error)", "request": "\(requestID)"]) }
+            let refusal = body?.refusal ?? S3Error(of: error)
+            if refusal.isInternal {
+                logger.error("\(refusal.message)", metadata: ["fault": "\(error)", "request": "\(requestID)"])
+            }
             throw refusal
         }
     }
 
-    private func perform(_ operation: S3Operation, _ call: S3Call) async throws(Fault) -> Response {
+    private func perform(_ operation: S3Operation, _ call: S3Call) async throws -> Response {
         switch operation {
         case .listBuckets: try await listBuckets(call)
         case .createBucket(let bucket): try await createBucket(bucket, call)
         case .headBucket(let bucket): try await headBucket(bucket, call)
         case .deleteBucket(let bucket): try await deleteBucket(bucket, call)
         case .getBucketLocation(let bucket): try await getBucketLocation(bucket, call)
-        case .getBucketVersioning(let bucket): try await getBucketVersioning(bucket, call)
+        case .getBucketAcl(let bucket): try await getBucketAcl(bucket, call)
+        case .putBucketAcl(let bucket): try await putBucketAcl(bucket, call)
+        case .getBucketPolicy(let bucket): try await getBucketPolicy(bucket, call)
+        case .putBucketPolicy(let bucket): try await putBucketPolicy(bucket, call)
+        case .deleteBucketPolicy(let bucket): try await deleteBucketPolicy(bucket, call)
+        case .getBucketPolicyStatus(let bucket): try await getBucketPolicyStatus(bucket, call)
+        case .getBucketSetting(let bucket, let setting): try await getBucketSetting(bucket, setting, call)
+        case .putBucketSetting(let bucket, let setting): try await putBucketSetting(bucket, setting, call)
+        case .deleteBucketSetting(let bucket, let setting): try await deleteBucketSetting(bucket, setting, call)
         case .listObjects(let bucket): try await listObjects(bucket, call)
         case .listObjectsV2(let bucket): try await listObjectsV2(bucket, call)
+        case .listObjectVersions(let bucket): try await listObjectVersions(bucket, call)
         case .listMultipartUploads(let bucket): try await listMultipartUploads(bucket, call)
         case .deleteObjects(let bucket): try await deleteObjects(bucket, call)
-        case .putObject(let bucket, let key): try await putObject(bucket, key, call)
-        case .copyObject(let bucket, let key): try await copyObject(bucket, key, call)
-        case .getObject(let bucket, let key): try await getObject(bucket, key, call)
-        case .headObject(let bucket, let key): try await headObject(bucket, key, call)
-        case .deleteObject(let bucket, let key): try await deleteObject(bucket, key, call)
-        case .createMultipartUpload(let bucket, let key): try await createMultipartUpload(bucket, key, call)
-        case .uploadPart(let bucket, let key, let part): try await uploadPart(bucket, key, part, call)
-        case .uploadPartCopy(let bucket, let key, let part): try await uploadPartCopy(bucket, key, part, call)
-        case .listParts(let bucket, let key, let upload): try await listParts(bucket, key, upload, call)
-        case .completeMultipartUpload(let bucket, let key, let upload):
-            try await completeMultipartUpload(bucket, key, upload, call)
-        case .abortMultipartUpload(let bucket, let key, let upload): try await abortMultipartUpload(bucket, key, upload, call)
+        case .putObject(let name): try await putObject(name, call)
+        case .copyObject(let name): try await copyObject(name, call)
+        case .getObject(let name): try await getObject(name, call)
+        case .headObject(let name): try await headObject(name, call)
+        case .getObjectAttributes(let name): try await getObjectAttributes(name, call)
+        case .deleteObject(let name): try await deleteObject(name, call)
+        case .getObjectAcl(let name): try await getObjectAcl(name, call)
+        case .putObjectAcl(let name): try await putObjectAcl(name, call)
+        case .getObjectTagging(let name): try await getObjectTagging(name, call)
+        case .putObjectTagging(let name): try await putObjectTagging(name, call)
+        case .deleteObjectTagging(let name): try await deleteObjectTagging(name, call)
+        case .getObjectRetention(let name): try await getObjectRetention(name, call)
+        case .putObjectRetention(let name): try await putObjectRetention(name, call)
+        case .getObjectLegalHold(let name): try await getObjectLegalHold(name, call)
+        case .putObjectLegalHold(let name): try await putObjectLegalHold(name, call)
+        case .createMultipartUpload(let name): try await createMultipartUpload(name, call)
+        case .uploadPart(let name, let part): try await uploadPart(name, part, call)
+        case .uploadPartCopy(let name, let part): try await uploadPartCopy(name, part, call)
+        case .listParts(let name, let upload): try await listParts(name, upload, call)
+        case .completeMultipartUpload(let name, let upload): try await completeMultipartUpload(name, upload, call)
+        case .abortMultipartUpload(let name, let upload): try await abortMultipartUpload(name, upload, call)
+        case .preflight: throw S3Error.notAllowed
         }
     }
 
@@ -129,42 +155,80 @@ struct S3Responder: Sendable {
         let signed = SignatureV4.Request(
             method: request.method.rawValue, rawPath: target.path, rawQuery: target.query,
             headers: request.signableFields)
-        let claim: SignatureV4.Claim
-        do throws(SignatureV4.Refusal) { claim = try SignatureV4.Claim(signed) } catch { throw S3Error(error) }
-        let known: IdentityService.Identified?
-        do throws(Fault) { known = try await identity.identify(claim.accessKey) } catch { throw S3Error(error) }
-        // Temporary credentials have keys of their own, which are not known here.
-        guard let known, claim.securityToken == nil else { throw S3Error(.invalidClientTokenId) }
-        let verified: SignatureV4.Verified
-        do throws(SignatureV4.Refusal) {
-            verified = try claim.verify(signed, secret: known.secret, now: now, pathStyle: .asSent, keys: signingKeys)
-        } catch { throw S3Error(error) }
-        let session = known.session(
-            Circumstances(
-                now: now, sourceAddress: context.sourceAddress, secureTransport: isSecure, userAgent: request.header("user-agent"),
-                region: objects.region))
-        let (body, length) = try self.body(of: request, verified, known.secret, context)
+        let circumstances = Circumstances(
+            now: now, sourceAddress: context.sourceAddress, secureTransport: isSecure, userAgent: request.header("user-agent"),
+            region: objects.region)
+        let session: Session
+        let payload: Payload
+        if let claim = try claim(signed) {
+            let known: IdentityService.Identified?
+            do throws(Fault) { known = try await identity.identify(claim.accessKey) } catch { throw S3Error(error) }
+            // Temporary credentials have keys of their own, which are not known here.
+            guard let known, claim.securityToken == nil else { throw S3Error(.invalidClientTokenId) }
+            do throws(SignatureV4.Refusal) {
+                let verified = try claim.verify(signed, secret: known.secret, now: now, pathStyle: .asSent, keys: signingKeys)
+                payload = Payload(verified, secret: known.secret, keys: signingKeys)
+            } catch { throw S3Error(error) }
+            session = known.session(circumstances)
+        } else {
+            session = Session(anonymousIn: circumstances)
+            payload = Payload(unsigned: request.header("x-amz-content-sha256"))
+        }
+        let isSigned = session.principal.kind != .anonymous
+        let conditions = S3Conditions(
+            request: request, query: query,
+            authType: isSigned ? request.headers[.authorization] == nil ? "REST-QUERY-STRING" : "REST-HEADER" : nil,
+            signatureVersion: isSigned ? "AWS4-HMAC-SHA256" : nil)
+        let (body, length) = try self.body(of: request, payload, context)
         return S3Call(
-            session: session, request: request, query: query, requestID: requestID, now: now, body: body, bodyLength: length)
+            caller: Caller(session, condition: conditions.value), request: request, query: query, requestID: requestID, now: now,
+            body: body, bodyLength: length)
+    }
+
+    /// What the request says of who signed it; nil where nobody did.
+    private func claim(_ request: SignatureV4.Request) throws(S3Error) -> SignatureV4.Claim? {
+        do throws(SignatureV4.Refusal) { return try SignatureV4.Claim(request) } catch {
+            if case .missingAuthenticationToken = error { return nil }
+            throw S3Error(error)
+        }
     }
 
     // MARK: Its body
 
-    private func body(
-        of request: Request, _ verified: SignatureV4.Verified, _ secret: String, _ context: HTTPConnection
-    ) throws(S3Error) -> (S3Body, Int64?) {
+    /// What is known of a body before it comes.
+    private struct Payload {
+        let form: SignatureV4.Verified.Payload
+        /// What the chunks of a signed stream are signed with.
+        let chain: SignatureV4.ChunkChain?
+
+        init(_ verified: SignatureV4.Verified, secret: String, keys: SignatureV4.SigningKeys) {
+            form = verified.payload
+            chain = SignatureV4.ChunkChain(after: verified.claim, secret: secret, keys: keys)
+        }
+
+        /// - Parameter stated: What `x-amz-content-sha256` says of a body that nobody signed.
+        init(unsigned stated: String?) {
+            chain = nil
+            switch stated {
+            case let form? where form.hasPrefix("STREAMING-"): self.form = .streaming(form)
+            case let hash? where hash.utf8.count == 64: form = .declared(hash.lowercased())
+            default: form = .unsigned
+            }
+        }
+    }
+
+    private func body(of request: Request, _ payload: Payload, _ context: HTTPConnection) throws(S3Error) -> (S3Body, Int64?) {
         var decoder: ChunkedDecoder?
         var payloadHash: String?
         var length = request.header("content-length").flatMap { Int64($0) }
-        switch verified.payload {
+        switch payload.form {
         case .checked, .unsigned: break
         case .declared(let hash): payloadHash = hash
         case .streaming(let form):
             let isSigned = form.hasPrefix("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
             guard isSigned || form == "STREAMING-UNSIGNED-PAYLOAD-TRAILER" else { throw .notImplemented(form) }
-            decoder = ChunkedDecoder(
-                chain: isSigned ? SignatureV4.ChunkChain(after: verified.claim, secret: secret, keys: signingKeys) : nil,
-                hasTrailer: form.hasSuffix("-TRAILER"))
+            guard !isSigned || payload.chain != nil else { throw .accessDenied }
+            decoder = ChunkedDecoder(chain: isSigned ? payload.chain : nil, hasTrailer: form.hasSuffix("-TRAILER"))
             length = request.header("x-amz-decoded-content-length").flatMap { Int64($0) }
         }
         let checks = try BodyChecks({ request.header($0) }, payloadHash: payloadHash)
@@ -183,6 +247,7 @@ struct S3Responder: Sendable {
         let hasBody = request.method != .head && error.status != 304
         let bytes = hasBody ? error.body(resource: RequestTarget(request).path, requestID: requestID) : []
         var response = xml(bytes, status: HTTPResponse.Status(code: error.status))
+        for (name, value) in error.fields { response.headers.set(name, value) }
         // A client that waits with its body, or is still sending it, is not listened to any more.
         if request.method == .put || request.method == .post { response.headers[.connection] = "close" }
         return response
@@ -195,8 +260,4 @@ struct S3Responder: Sendable {
     }
 
     func empty(_ status: HTTPResponse.Status) -> Response { Response(status: status) }
-}
-
-extension HTTPField.Name {
-    static var requestID: HTTPField.Name { HTTPField.Name("x-amz-request-id") ?? .server }
 }

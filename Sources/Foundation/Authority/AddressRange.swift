@@ -22,6 +22,9 @@ struct AddressRange: Sendable, Hashable {
         self.length = length
     }
 
+    /// Whether every address of its version lies in the range.
+    var isEverything: Bool { length == 0 }
+
     /// Whether the address `text` lies in the range. An IPv4 address in IPv6's clothes
     /// (`::ffff:10.0.0.1`) counts as IPv4.
     func contains(_ text: String) -> Bool {

@@ -48,19 +48,29 @@ public struct Circumstances: Sendable, Hashable {
 /// All condition keys of one call. Keys are compared without regard to case. What the call states
 /// itself comes first; the global keys of principal and circumstances cannot be overridden by it.
 public struct PolicyContext: Sendable {
-    private var stated: [String: ConditionValue]
+    /// The value of a key in lower case that the call states.
+    private var stated: @Sendable (String) -> ConditionValue?
     private var principal: Principal?
     private var circumstances: Circumstances?
 
     public init(_ stated: [String: ConditionValue] = [:], principal: Principal? = nil, circumstances: Circumstances? = nil) {
-        self.stated = Dictionary(stated.map { ($0.key.lowercased(), $0.value) }) { first, _ in first }
+        let values = Dictionary(stated.map { ($0.key.lowercased(), $0.value) }) { first, _ in first }
+        self.init(stating: { values[$0] }, principal: principal, circumstances: circumstances)
+    }
+
+    /// - Parameter stated: What the call states of a key in lower case; asked only for what policies look at.
+    public init(
+        stating stated: @escaping @Sendable (_ key: String) -> ConditionValue?, principal: Principal? = nil,
+        circumstances: Circumstances? = nil
+    ) {
+        self.stated = stated
         self.principal = principal
         self.circumstances = circumstances
     }
 
     /// The value of a key in lower case; nil where the key is absent or its list is empty.
     func value(_ key: String) -> ConditionValue? {
-        let value = global(key) ?? stated[key]
+        let value = global(key) ?? stated(key)
         return value.flatMap { $0.texts.isEmpty ? nil : $0 }
     }
 

@@ -45,6 +45,19 @@ struct PolicyPattern: Sendable, Hashable {
         shape = isVariable ? .pieces(pieces) : PolicyPattern.shape(of: pieces)
     }
 
+    /// What every text that matches begins with.
+    var beginning: [UInt8] {
+        switch shape {
+        case .everything: []
+        case .exactly(let bytes), .beginning(let bytes): bytes
+        case .units(let units): units.prefix { $0 < PolicyPattern.anyRunUnit }.map { UInt8(truncatingIfNeeded: $0) }
+        case .pieces(let pieces): if case .literal(let bytes)? = pieces.first { bytes } else { [] }
+        }
+    }
+
+    /// Whether one text alone matches.
+    var isWhole: Bool { if case .exactly = shape { true } else { false } }
+
     /// Whether `text` (already in lower case where `ignoringCase`) matches; nil where a variable
     /// without default is absent from the context.
     func matches(_ text: [UInt8], _ context: PolicyContext) -> Bool? {

@@ -21,14 +21,14 @@ public struct Principal: Sendable, Hashable {
     public let name: ResourceName
     /// IAM's unique id: `AIDA…` of a user, `AROA…:session` of a role, the account's number of the root.
     public let uniqueId: String
-    /// The principal's own account; nil only for the system.
+    /// The principal's own account; nil only for the system and for who does not say who it is.
     public let account: AccountScope?
     /// The user's name, where it is a user.
     public let userName: String?
     /// What `aws:PrincipalArn` holds: of an assumed role, the role's own name.
     let policyName: ResourceName
 
-    public enum Kind: String, Sendable, Hashable { case root, user, role, system }
+    public enum Kind: String, Sendable, Hashable { case root, user, role, anonymous, system }
 
     /// The account itself.
     public static func root(of account: AccountScope) -> Principal {
@@ -58,6 +58,13 @@ public struct Principal: Sendable, Hashable {
             policyName: .identity("role\(path)\(roleName)", account: account.number))
     }
 
+    /// Somebody who has not signed.
+    public static var anonymous: Principal {
+        let name = ResourceName.identity("anonymous", account: "")
+        return Principal(
+            kind: .anonymous, name: name, uniqueId: "anonymous", account: nil, userName: nil, policyName: name)
+    }
+
     /// The cloud itself, doing `purpose`.
     static func system(_ purpose: String) -> Principal {
         let name = ResourceName(service: "karri", resource: "system/\(purpose)")
@@ -70,6 +77,7 @@ public struct Principal: Sendable, Hashable {
         case .root: "Account"
         case .user: "User"
         case .role: "AssumedRole"
+        case .anonymous: "Anonymous"
         case .system: "Service"
         }
     }

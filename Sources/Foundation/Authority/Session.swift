@@ -36,6 +36,11 @@ public struct Session: Sendable {
         self.circumstances = circumstances
     }
 
+    /// A caller who has not signed: only what is granted to everyone is allowed.
+    public init(anonymousIn circumstances: Circumstances) {
+        self.init(of: .anonymous, identity: [], circumstances: circumstances)
+    }
+
     /// The cloud's own work (the operator at the machine, background workers): everything is
     /// allowed, in every account. `purpose` is a literal, so that nothing from outside names it.
     public init(unrestrictedSystemWorkFor purpose: StaticString, onBehalfOf account: AccountScope? = nil, now: Instant) {

@@ -8,6 +8,8 @@ import CChecksums
 public struct CyclicChecksum<Word: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
     /// Takes bytes into a check that stands between the inversions before and after.
     private let take: @Sendable (_ check: Word, _ bytes: UnsafeRawBufferPointer) -> Word
+    /// Reflected: the lowest bit stands for the highest power.
+    private let polynomial: Word
 
     /// The check of no bytes, and what a check over several pieces begins with.
     public static var empty: Word { 0 }
@@ -20,6 +22,36 @@ public struct CyclicChecksum<Word: FixedWidthInteger & UnsignedInteger & Sendabl
             return check
         }
         return Array(bytes).withUnsafeBytes { extended(Self.empty, by: $0) }
+    }
+
+    /// The check of two pieces, one after the other, from the checks of each.
+    ///
+    /// - Parameter secondBytes: How long the second is.
+    public func joined(_ first: Word, _ second: Word, secondBytes: Int64) -> Word {
+        // A check of zeros is a multiplication: the first one moves up by as many bits as follow it.
+        var power = onePower(8)
+        var moved = first
+        var left = secondBytes
+        while left > 0 {
+            if left & 1 == 1 { moved = multiplied(moved, power) }
+            power = multiplied(power, power)
+            left >>= 1
+        }
+        return moved ^ second
+    }
+
+    /// x to a power below the width; the highest bit is the power zero.
+    private func onePower(_ power: Int) -> Word { 1 << Word(Word.bitWidth - 1 - power) }
+
+    /// The product of two polynomials, modulo the kind's own.
+    private func multiplied(_ left: Word, _ right: Word) -> Word {
+        var product: Word = 0
+        var factor = right
+        for power in 0..<Word.bitWidth {
+            if left & onePower(power) != 0 { product ^= factor }
+            factor = factor & 1 == 1 ? factor >> 1 ^ polynomial : factor >> 1
+        }
+        return product
     }
 
     /// Eight tables of 256, one after the other.
@@ -46,19 +78,22 @@ extension CyclicChecksum where Word == UInt32 {
     /// Castagnoli's (RFC 3720, section 12.1).
     public static let crc32c =
         karri_has_crc32c_instruction() != 0
-        ? CyclicChecksum { karri_crc32c_instruction($0, $1.baseAddress, $1.count) } : crc32cByTables
-    static let crc32cByTables = sliced(0x82f6_3b78)
+        ? CyclicChecksum(take: { karri_crc32c_instruction($0, $1.baseAddress, $1.count) }, polynomial: castagnoli)
+        : crc32cByTables
+    static let crc32cByTables = sliced(castagnoli)
+    private static let castagnoli: UInt32 = 0x82f6_3b78
 
     private static func sliced(_ polynomial: UInt32) -> CyclicChecksum {
         let tables = tables(reflected: polynomial)
-        return CyclicChecksum { karri_crc32_sliced(tables, $0, $1.baseAddress, $1.count) }
+        return CyclicChecksum(take: { karri_crc32_sliced(tables, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
     }
 }
 
 extension CyclicChecksum where Word == UInt64 {
     /// NVM Express's (NVM Command Set Specification, "64b CRC").
     public static let crc64NVME: CyclicChecksum = {
-        let tables = tables(reflected: 0x9a6c_9329_ac4b_c9b5)
-        return CyclicChecksum { karri_crc64_sliced(tables, $0, $1.baseAddress, $1.count) }
+        let polynomial: UInt64 = 0x9a6c_9329_ac4b_c9b5
+        let tables = tables(reflected: polynomial)
+        return CyclicChecksum(take: { karri_crc64_sliced(tables, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
     }()
 }

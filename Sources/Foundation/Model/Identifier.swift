@@ -9,7 +9,7 @@ public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
     case image, imageCopy, volume, attachment, snapshot
     case router, network, subnet, port, address, group, rule, domain
     case holding, operation
-    case bucket, object, upload, part
+    case bucket, object, version, upload, part
 }
 
 /// A marker type for each kind, so that an instance's id cannot be passed for a volume's.

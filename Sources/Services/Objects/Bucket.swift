@@ -1,47 +1,81 @@
-//  Buckets: made, found, listed and removed.
+//  Buckets: made, found, listed, set and removed.
 
 import Authority
 import Model
 import ObjectStorage
 
+/// A bucket that is to be made.
+public struct NewBucket: Sendable {
+    public var name: String
+    public var acl: RequestedACL?
+    public var ownership: ObjectOwnership?
+    public var hasLock = false
+
+    public init(name: String) { self.name = name }
+}
+
 extension ObjectsService {
+    /// How many buckets an account may have (Amazon S3 User Guide, "Quotas").
+    public static let bucketsMax = 10_000
+
     /// Makes a bucket.
     ///
     /// - Returns: The bucket, and whether it was the caller's own already.
     /// - Throws: `invalidParameter` for a name that buckets cannot have; `alreadyExists` where another
-    ///   account has the name.
-    public func createBucket(named name: String, by session: Session) async throws(Fault) -> (bucket: Bucket, wasThere: Bool) {
-        let permit = try session.authorizeAll(Action.createBucket, on: ObjectsService.name(of: name))
-        try BucketName.check(name)
-        let bucket = Bucket(id: chance.id(), name: name, account: permit.id, region: region, created: chance.now())
+    ///   account has the name; `limitExceeded`.
+    public func createBucket(_ new: NewBucket, by caller: Caller) async throws(Fault) -> (bucket: Bucket, wasThere: Bool) {
+        guard caller.account != nil else { throw Fault.accessDenied }
+        let permit = try caller.session.authorizeAll(
+            Action<Bucket>("s3:CreateBucket"), on: ObjectsService.name(of: new.name))
+        try BucketName.check(new.name)
+        if let there = try await backend.bucket(named: new.name) { return (try ObjectsService.own(there, permit.id), true) }
+        guard try await backend.buckets(of: permit.id).count < ObjectsService.bucketsMax else {
+            throw Fault(.limitExceeded, "You have attempted to create more buckets than allowed", kind: .bucket)
+        }
+        var settings = BucketSettings()
+        settings.ownership = new.ownership
+        settings.grants = try await grants(new.acl, owner: permit.id, bucketOwner: permit.id, settings)
+        if new.hasLock {
+            settings.lock = ObjectLock()
+            settings.versioning = .enabled
+        }
+        let bucket = Bucket(
+            id: chance.id(), name: new.name, account: permit.id, region: region, created: chance.now(), settings: settings)
         if let made = try await backend.add(bucket) { return (made, false) }
-        guard let there = try await backend.bucket(named: name) else {
+        guard let there = try await backend.bucket(named: new.name) else {
             throw Fault(.conflict, "The bucket is being made or removed by another call.", kind: .bucket)
         }
-        guard there.account == permit.id else {
-            throw Fault(.alreadyExists, "The requested bucket name is not available.", kind: .bucket)
+        return (try ObjectsService.own(there, permit.id), true)
+    }
+
+    private static func own(_ bucket: Bucket, _ account: ID<Account>) throws(Fault) -> Bucket {
+        guard bucket.account == account else {
+            throw Fault(
+                .alreadyExists,
+                "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+                    + "Please select a different name and try again.", kind: .bucket)
         }
-        return (there, true)
+        return bucket
     }
 
     /// The buckets of the caller's account, by name.
-    public func buckets(by session: Session) async throws(Fault) -> [Bucket] {
-        let permit = try session.authorizeAll(Action.listAllMyBuckets)
+    public func buckets(by caller: Caller) async throws(Fault) -> [Bucket] {
+        guard caller.account != nil else { throw Fault.accessDenied }
+        let permit = try caller.session.authorizeAll(Action<Bucket>("s3:ListAllMyBuckets"))
         return try await backend.buckets(of: permit.id)
     }
 
-    /// A bucket that the caller may list.
-    public func bucket(named name: String, by session: Session) async throws(Fault) -> Bucket {
-        try await bucket(name, for: .listBucket, by: session)
-    }
-
-    public func location(of name: String, by session: Session) async throws(Fault) -> String {
-        try await bucket(name, for: .bucketLocation, by: session).region
-    }
-
     /// - Throws: `inUse` while anything is in it.
-    public func deleteBucket(named name: String, by session: Session) async throws(Fault) {
-        try await backend.remove(try await bucket(name, for: .deleteBucket, by: session))
+    public func deleteBucket(named name: String, by caller: Caller) async throws(Fault) {
+        try await backend.remove(try await bucket(name, for: .deleteBucket, by: caller))
+    }
+
+    /// Changes what is set for a bucket, durable when this returns.
+    public func update<T: Sendable>(
+        _ name: String, for action: ObjectAction, by caller: Caller,
+        _ body: @escaping @Sendable (inout BucketSettings) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        try await backend.update(try await bucket(name, for: action, by: caller), body)
     }
 }
 

@@ -6,6 +6,15 @@ import Model
 import NIOCore
 import ObjectStorage
 
+/// An upload in parts, with the bucket that it is in.
+public struct StartedUpload: Sendable {
+    public let bucket: Bucket
+    public let upload: PartedUpload
+
+    /// Who will own the object.
+    public var owner: ID<Account> { upload.detail.owner ?? bucket.account }
+}
+
 extension ObjectsService {
     public static let partNumberMax = 10_000
     /// All parts but the last are at least so long.
@@ -14,33 +23,32 @@ extension ObjectsService {
     public static let objectBytesMax: Int64 = 5 << 40
 
     /// Begins an upload of an object in parts.
-    public func beginUpload(
-        of key: ObjectKey, in bucketName: String, detail: ObjectDetail, by session: Session
-    ) async throws(Fault) -> PartedUpload {
-        try ObjectsService.check(key)
-        let bucket = try await bucket(bucketName, key: key, for: .putObject, by: session)
+    public func beginUpload(_ upload: ObjectUpload, by caller: Caller) async throws(Fault) -> StartedUpload {
+        let (bucket, detail) = try await admit(upload, by: caller)
         let id = UploadID(hexDigits(chance.bits()) + hexDigits(chance.bits()))
-        let upload = PartedUpload(id: id, key: key, begun: chance.now(), detail: detail)
-        try await backend.change(key, in: bucket) { change throws(Fault) in try change.begin(upload) }
-        return upload
+        let begun = PartedUpload(id: id, key: upload.key, begun: chance.now(), detail: detail)
+        try await backend.change(upload.key, in: bucket) { change throws(Fault) in try change.begin(begun) }
+        return StartedUpload(bucket: bucket, upload: begun)
     }
 
     /// Takes a part, in place of one of its number.
     public func putPart(
         _ number: Int, of id: UploadID, _ key: ObjectKey, in bucketName: String, size: Int64?, _ body: some ObjectBody,
-        by session: Session
+        by caller: Caller
     ) async throws(Fault) -> UploadedPart {
         guard (1...ObjectsService.partNumberMax).contains(number) else {
             throw Fault(
                 .invalidParameter, "Part number must be an integer between 1 and \(ObjectsService.partNumberMax), inclusive",
                 kind: .object)
         }
-        let bucket = try await bucket(bucketName, key: key, for: .putObject, by: session)
+        let bucket = try await bucket(bucketName, key: key, for: .putObject, by: caller)
         // Asked before the bytes come, and again when they have.
-        _ = try await upload(id, of: key, in: bucket)
+        if let name = try await upload(id, of: key, in: bucket).detail.partChecksum { body.makeChecksum(name) }
         return try await take(body, size: size, in: bucket) { taken throws(Fault) in
+            let checksums = body.checksum.map { [$0.name: $0.value] } ?? [:]
             let part = UploadedPart(
-                number: number, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), body: taken.body)
+                number: number, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), checksums: checksums,
+                body: taken.body)
             return try await backend.change(key, in: bucket) { change throws(Fault) in
                 guard try change.upload(id) != nil else { throw Fault.noUpload }
                 try change.put(part, of: id)
@@ -53,15 +61,16 @@ extension ObjectsService {
     ///
     /// - Parameter range: Which of so many bytes.
     public func copyPart(
-        _ number: Int, of id: UploadID, _ key: ObjectKey, in bucketName: String, from source: ObjectKey, _ sourceBucket: String,
-        sourceConditions: ObjectConditions, range: (Int64) throws(Fault) -> Range<Int64>, by session: Session
-    ) async throws(Fault) -> UploadedPart {
-        let (_, part, bytes) = try await readSource(source, in: sourceBucket, conditions: sourceConditions, by: session) {
+        _ number: Int, of id: UploadID, _ key: ObjectKey, in bucketName: String, from source: ObjectName,
+        sourceConditions: ObjectConditions, range: (Int64) throws(Fault) -> Range<Int64>, by caller: Caller
+    ) async throws(Fault) -> (source: StoredObject, part: UploadedPart) {
+        let (found, part, bytes) = try await readSource(source, conditions: sourceConditions, by: caller) {
             version throws(Fault) in try range(version.size)
         }
-        return try await putPart(
+        let taken = try await putPart(
             number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound,
-            StoredObjectBody(source: bytes, checksum: nil), by: session)
+            StoredObjectBody(source: bytes, checksum: nil), by: caller)
+        return (found, taken)
     }
 
     private func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload {
@@ -72,45 +81,53 @@ extension ObjectsService {
     /// Makes an object of parts, in the order that is given. Completing once more what has been completed
     /// gives the same answer.
     ///
-    /// - Parameter parts: Numbers, which rise, and entity tags.
+    /// - Parameters:
+    ///   - parts: Their numbers rise.
+    ///   - whole: What the client says of the whole.
     public func completeUpload(
-        _ id: UploadID, of key: ObjectKey, in bucketName: String, parts: [(number: Int, entityTag: String)],
-        conditions: ObjectConditions = ObjectConditions(), by session: Session
-    ) async throws(Fault) -> ObjectVersion {
-        let bucket = try await bucket(bucketName, key: key, for: .putObject, by: session)
+        _ id: UploadID, of key: ObjectKey, in bucketName: String, parts: [NamedPart], whole: NamedWhole = NamedWhole(),
+        conditions: ObjectConditions = ObjectConditions(), by caller: Caller
+    ) async throws(Fault) -> StoredObject {
+        let bucket = try await bucket(bucketName, key: key, for: .putObject, by: caller)
         let now = chance.now()
         guard zip(parts, parts.dropFirst()).allSatisfy({ $0.number < $1.number }) else {
             throw Fault(
                 .invalidParameter, "The list of parts was not in ascending order. Parts must be ordered by part number.",
                 kind: .part)
         }
-        return try await backend.change(key, in: bucket) { change throws(Fault) in
+        let version = try await backend.change(key, in: bucket) { change throws(Fault) in
             guard let upload = try change.upload(id) else {
                 if let current = try change.current(), current.detail.upload == id { return current }
                 throw Fault.noUpload
             }
             try conditions.check(replacing: try change.current())
-            let size = try ObjectsService.check(parts, of: id, change)
+            let taken = try ObjectsService.check(parts, of: id, change)
+            let size = taken.reduce(0) { $0 + $1.size }
+            if let stated = whole.size, stated != size {
+                throw Fault(
+                    .malformedRequest, "The provided 'x-amz-mp-object-size' header does not match what was computed", kind: .object)
+            }
             var hash = Insecure.MD5()
             for part in parts { hash.update(data: hexBytes(part.entityTag) ?? []) }
             var detail = upload.detail
             detail.upload = id
             detail.parts = parts.count
+            try detail.addChecksum(of: taken, whole)
             let version = ObjectVersion(
                 id: .null, size: size, entityTag: "\(hexDigits(Array(hash.finalize())))-\(parts.count)", modified: now,
                 detail: detail, body: try change.end(id, keeping: parts.map(\.number)))
-            try change.put(version)
-            return version
+            return try change.add(version, in: bucket)
         }
+        return StoredObject(bucket: bucket, version: version)
     }
 
-    /// The size of an object of these parts, if it can be made of them.
-    private static func check(
-        _ parts: [(number: Int, entityTag: String)], of id: UploadID, _ change: any KeyChange
-    ) throws(Fault) -> Int64 {
-        var size: Int64 = 0
+    /// The parts that are named, if an object can be made of them.
+    private static func check(_ parts: [NamedPart], of id: UploadID, _ change: any KeyChange) throws(Fault) -> [UploadedPart] {
+        var taken: [UploadedPart] = []
         for (place, asked) in parts.enumerated() {
-            guard let part = try change.part(asked.number, of: id), part.entityTag == asked.entityTag else {
+            guard let part = try change.part(asked.number, of: id), part.entityTag == asked.entityTag,
+                asked.checksums.allSatisfy({ part.checksums[$0.key] == $0.value })
+            else {
                 throw Fault(
                     .notFound,
                     "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified "
@@ -119,17 +136,17 @@ extension ObjectsService {
             guard part.size >= partBytesMin || place == parts.count - 1 else {
                 throw Fault(.wrongState, "Your proposed upload is smaller than the minimum allowed size", kind: .part)
             }
-            size += part.size
+            taken.append(part)
         }
-        guard size <= objectBytesMax else {
+        guard taken.reduce(0, { $0 + $1.size }) <= objectBytesMax else {
             throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
         }
-        return size
+        return taken
     }
 
     /// Ends an upload without an object.
-    public func abortUpload(_ id: UploadID, of key: ObjectKey, in bucketName: String, by session: Session) async throws(Fault) {
-        let bucket = try await bucket(bucketName, key: key, for: .abortUpload, by: session)
+    public func abortUpload(_ id: UploadID, of key: ObjectKey, in bucketName: String, by caller: Caller) async throws(Fault) {
+        let bucket = try await bucket(bucketName, key: key, for: .abortUpload, by: caller)
         try await backend.change(key, in: bucket) { change throws(Fault) in
             guard try change.upload(id) != nil else { throw Fault.noUpload }
             _ = try change.end(id, keeping: [])
@@ -138,24 +155,78 @@ extension ObjectsService {
 
     /// An upload's parts by number, from after one on; one more than `limit` where there is more.
     public func parts(
-        of id: UploadID, _ key: ObjectKey, in bucketName: String, after: Int, limit: Int, by session: Session
-    ) async throws(Fault) -> [UploadedPart] {
-        let bucket = try await bucket(bucketName, key: key, for: .listParts, by: session)
-        _ = try await upload(id, of: key, in: bucket)
-        return try await backend.parts(of: id, in: bucket, after: after, limit: limit + 1)
+        of id: UploadID, _ key: ObjectKey, in bucketName: String, after: Int, limit: Int, by caller: Caller
+    ) async throws(Fault) -> (upload: StartedUpload, parts: [UploadedPart]) {
+        let bucket = try await bucket(bucketName, key: key, for: .listParts, by: caller)
+        let upload = try await upload(id, of: key, in: bucket)
+        let parts = try await backend.parts(of: id, in: bucket, after: after, limit: limit + 1)
+        return (StartedUpload(bucket: bucket, upload: upload), parts)
     }
 
     /// Uploads that have begun and not ended, by key; one more than `limit` where there is more.
     public func uploads(
-        in bucketName: String, prefix: [UInt8], afterKey: [UInt8]?, afterID: UploadID?, limit: Int, by session: Session
-    ) async throws(Fault) -> [PartedUpload] {
-        let bucket = try await bucket(bucketName, for: .listUploads, by: session)
+        in bucketName: String, prefix: [UInt8], afterKey: [UInt8]?, afterID: UploadID?, limit: Int, by caller: Caller
+    ) async throws(Fault) -> (bucket: Bucket, uploads: [PartedUpload]) {
+        let bucket = try await bucket(bucketName, for: .listUploads, by: caller)
         var from = prefix
         if let afterKey, !afterKey.lexicographicallyPrecedes(prefix) { from = afterID == nil ? afterKey + [0] : afterKey }
         let slice = ListingSlice(
             from: ObjectKey(bytes: from), upTo: ListingSlice.end(of: prefix), limit: limit + 1)
-        return try await backend.uploads(slice, after: from == afterKey ? afterID : nil, of: bucket)
+        return (bucket, try await backend.uploads(slice, after: from == afterKey ? afterID : nil, of: bucket))
     }
+}
+
+/// A part as a client names it that completes an upload.
+public struct NamedPart: Sendable, Hashable {
+    public var number: Int
+    public var entityTag: String
+    /// By header; those that are not named are not looked at.
+    public var checksums: [String: String]
+
+    public init(number: Int, entityTag: String, checksums: [String: String] = [:]) {
+        self.number = number
+        self.entityTag = entityTag
+        self.checksums = checksums
+    }
+}
+
+/// What a client that completes an upload says of the whole.
+public struct NamedWhole: Sendable, Hashable {
+    public var size: Int64?
+    public var checksum: [String: String] = [:]
+    public var type: ChecksumType?
+
+    public init() {}
+}
+
+extension ObjectDetail {
+    /// Keeps the checksum of an object of parts, where each of them has one.
+    ///
+    /// - Throws: `checksumMismatch` where the client says another.
+    fileprivate mutating func addChecksum(of parts: [UploadedPart], _ whole: NamedWhole) throws(Fault) {
+        let shared = ChecksumAlgorithm.allCases.first { algorithm in parts.allSatisfy { $0.checksums[algorithm.header] != nil } }
+        guard let algorithm = partChecksum.flatMap(ChecksumAlgorithm.init(header:)) ?? shared else { return }
+        let type = whole.type ?? checksumType.flatMap(ChecksumType.init(rawValue:)) ?? ChecksumType(defaultFor: algorithm)
+        if let agreed = checksumType, let asked = whole.type, agreed != asked.rawValue {
+            throw Fault(
+                .malformedRequest,
+                "The upload was created using the \(agreed) checksum mode. The complete request must use the same checksum mode.",
+                kind: .object)
+        }
+        let named = parts.compactMap { part in part.checksums[algorithm.header].map { (checksum: $0, size: part.size) } }
+        guard named.count == parts.count, let made = PartChecksums.made(of: named, algorithm, type) else { return }
+        if let stated = whole.checksum[algorithm.header], stated != made {
+            throw Fault(
+                .checksumMismatch, "The \(algorithm.rawValue) you specified did not match what we received.", kind: .object)
+        }
+        checksums = [algorithm.header: made]
+        checksumType = type.rawValue
+    }
+}
+
+extension Fault.Code {
+    /// A body is not what its sender says.
+    public static let checksumMismatch = Fault.Code(rawValue: "checksumMismatch")
 }
 
 extension Fault {

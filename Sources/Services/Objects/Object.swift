@@ -36,11 +36,12 @@ public struct ObjectConditions: Sendable, Hashable {
         return nil
     }
 
-    /// Checks what a writer says of what it replaces; nil where there is nothing.
-    func check(replacing version: ObjectVersion?) throws(Fault) {
+    /// Checks what a writer says of what it replaces; a delete marker is nothing.
+    func check(replacing current: ObjectVersion?) throws(Fault) {
+        let version = current?.body == nil ? nil : current
         if let noneMatch, let version, ObjectConditions.names(noneMatch, version.entityTag) { throw Fault.precondition }
         guard let match else { return }
-        guard let version else { throw Fault(.notFound, "The specified key does not exist.", kind: .object) }
+        guard let version else { throw Fault.noObject }
         if !ObjectConditions.names(match, version.entityTag) { throw Fault.precondition }
     }
 
@@ -56,6 +57,8 @@ extension Fault {
 public protocol ObjectBody: AsyncSequence, Sendable where Element == ByteBuffer {
     /// The header of the checksum to be kept with the object, once all of it has come.
     var checksum: (name: String, value: String)? { get }
+    /// Makes a checksum of the body, by its header, where the client has given none.
+    func makeChecksum(_ name: String)
 }
 
 /// What is stored already.
@@ -64,6 +67,7 @@ struct StoredObjectBody: ObjectBody {
     let checksum: (name: String, value: String)?
 
     func makeAsyncIterator() -> BodySource.Iterator { source.makeAsyncIterator() }
+    func makeChecksum(_ name: String) {}
 }
 
 /// An upload.
@@ -71,6 +75,7 @@ public struct ObjectUpload: Sendable {
     public var bucket: String
     public var key: ObjectKey
     public var detail = ObjectDetail()
+    public var acl: RequestedACL?
     /// How long the body is, where the client has said so.
     public var size: Int64?
     public var conditions = ObjectConditions()
@@ -81,32 +86,60 @@ public struct ObjectUpload: Sendable {
     }
 }
 
-/// A version that is read.
-public struct FoundObject: Sendable {
+/// What a removal did.
+public struct Deletion: Sendable {
     public let bucket: Bucket
-    public let version: ObjectVersion
+    /// The version that was removed, or the delete marker that was put.
+    public var version: VersionID?
+    public var isMarker: Bool
 }
 
 extension ObjectsService {
     /// The largest body of one PUT.
     public static let uploadBytesMax: Int64 = 5 << 30
 
+    // MARK: Put
+
     /// Stores an object; durable when it returns.
-    public func put(_ upload: ObjectUpload, _ body: some ObjectBody, by session: Session) async throws(Fault) -> ObjectVersion {
-        try ObjectsService.check(upload.key)
-        let bucket = try await bucket(upload.bucket, key: upload.key, for: .putObject, by: session)
+    public func put(_ upload: ObjectUpload, _ body: some ObjectBody, by caller: Caller) async throws(Fault) -> StoredObject {
+        let (bucket, given) = try await admit(upload, by: caller)
         return try await take(body, size: upload.size, in: bucket) { taken throws(Fault) in
-            var detail = upload.detail
+            var detail = given
             if let (name, value) = body.checksum { detail.checksums[name] = value }
             let version = ObjectVersion(
                 id: .null, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), detail: detail, body: taken.body)
             let conditions = upload.conditions
-            return try await backend.change(upload.key, in: bucket) { change throws(Fault) in
+            let stored = try await backend.change(upload.key, in: bucket) { change throws(Fault) in
                 try conditions.check(replacing: try change.current())
-                try change.put(version)
-                return version
+                return try change.add(version, in: bucket)
             }
+            return StoredObject(bucket: bucket, version: stored)
         }
+    }
+
+    /// Finds the bucket that an object is to be put into and decides whether it may be, as it is described.
+    ///
+    /// - Returns: What the object is to be kept with.
+    func admit(_ upload: ObjectUpload, by caller: Caller) async throws(Fault) -> (bucket: Bucket, detail: ObjectDetail) {
+        try ObjectsService.check(upload.key)
+        let bucket = try await bucket(upload.bucket, key: upload.key, for: .putObject, by: caller)
+        var detail = upload.detail
+        if let tags = detail.tags {
+            try ObjectTags.check(tags)
+            try authorize(.putObjectTagging, on: bucket, key: upload.key, by: caller)
+        }
+        let now = chance.now()
+        detail.retention = try bucket.retention(asked: detail.retention, isHeld: detail.isHeld, now: now)
+        if upload.detail.retention != nil { try authorize(.putRetention, on: bucket, key: upload.key, by: caller) }
+        if detail.isHeld != nil { try authorize(.putLegalHold, on: bucket, key: upload.key, by: caller) }
+        var owner = caller.account ?? bucket.account
+        if bucket.settings.ownership == .bucketOwnerEnforced { owner = bucket.account }
+        if bucket.settings.ownership == .bucketOwnerPreferred, upload.acl == .canned(.bucketOwnerFullControl) {
+            owner = bucket.account
+        }
+        detail.owner = owner == bucket.account ? nil : owner
+        detail.grants = try await grants(upload.acl, owner: owner, bucketOwner: bucket.account, bucket.settings)
+        return (bucket, detail)
     }
 
     /// Takes a body to its end and keeps it with what `keep` does; nothing of it is left where either fails.
@@ -133,22 +166,44 @@ extension ObjectsService {
         }
     }
 
-    /// Finds an object.
+    // MARK: Find
+
+    /// Finds a version that the caller may do something with.
     ///
-    /// - Throws: `notFound`; `preconditionFailed` or `notModified` where a condition says so.
-    public func object(
-        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions = ObjectConditions(), by session: Session
-    ) async throws(Fault) -> FoundObject {
-        let bucket = try await bucket(bucketName, key: key, for: .getObject, by: session)
-        guard let version = try await backend.find(key, version: nil, in: bucket), version.body != nil else {
-            throw Fault(.notFound, "The specified key does not exist.", kind: .object)
+    /// - Throws: `notFound` of a key, of a version, or about the delete marker that is the current version;
+    ///   `wrongState` of a version that is a delete marker; `denied`, also where the caller may not know
+    ///   whether it is there.
+    public func object(_ name: ObjectName, for action: ObjectAction, by caller: Caller) async throws(Fault) -> StoredObject {
+        let bucket = try await bucket(named: name.bucket)
+        guard let version = try await backend.find(name.key, version: name.version, in: bucket) else {
+            // Who may not list is not told what there is.
+            do throws(Fault) { try authorize(.listBucket, on: bucket, by: caller) } catch { throw Fault.accessDenied }
+            guard let asked = name.version else { throw Fault.noObject }
+            throw Fault(.notFound, "The specified version does not exist.", kind: .version).about(asked)
         }
-        switch conditions.verdict(on: version) {
+        try authorize(action, on: bucket, key: name.key, object: version, by: caller)
+        guard version.body != nil else {
+            if name.version == nil { throw Fault.noObject.about(version.id) }
+            throw Fault(.wrongState, "The specified method is not allowed against this resource.", kind: .version).about(version.id)
+        }
+        return StoredObject(bucket: bucket, version: version)
+    }
+
+    /// Finds an object to be read.
+    ///
+    /// - Throws: As `object(_:for:by:)`; `preconditionFailed` or `notModified` where a condition says so.
+    public func object(
+        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), by caller: Caller
+    ) async throws(Fault) -> StoredObject {
+        let found = try await object(name, for: name.version == nil ? .getObject : .getVersion, by: caller)
+        switch conditions.verdict(on: found.version) {
         case .failed: throw Fault.precondition
         case .notModified: throw Fault(.notModified, "Not Modified", kind: .object)
-        case nil: return FoundObject(bucket: bucket, version: version)
+        case nil: return found
         }
     }
+
+    // MARK: Read
 
     /// How often a version is looked for anew whose body went while it was opened.
     private static let readingsMax = 10
@@ -158,80 +213,186 @@ extension ObjectsService {
     /// - Parameter range: Which of a version's bytes.
     /// - Throws: As `object`, and what `range` throws.
     public func read(
-        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions = ObjectConditions(), by session: Session,
+        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), by caller: Caller,
         range: (ObjectVersion) throws(Fault) -> Range<Int64>
-    ) async throws(Fault) -> (object: FoundObject, range: Range<Int64>, bytes: BodySource) {
+    ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         for _ in 1..<ObjectsService.readingsMax {
-            do throws(Fault) { return try await readOnce(key, bucketName, conditions, session, range) } catch {
+            do throws(Fault) { return try await readOnce(name, conditions, caller, range) } catch {
                 guard error == ObjectFaults.bodyIsGone else { throw error }
             }
         }
-        return try await readOnce(key, bucketName, conditions, session, range)
+        return try await readOnce(name, conditions, caller, range)
     }
 
     private func readOnce(
-        _ key: ObjectKey, _ bucketName: String, _ conditions: ObjectConditions, _ session: Session,
+        _ name: ObjectName, _ conditions: ObjectConditions, _ caller: Caller,
         _ range: (ObjectVersion) throws(Fault) -> Range<Int64>
-    ) async throws(Fault) -> (object: FoundObject, range: Range<Int64>, bytes: BodySource) {
-        let found = try await object(key, in: bucketName, conditions: conditions, by: session)
+    ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
+        let found = try await object(name, conditions: conditions, by: caller)
         let range = try range(found.version)
         guard let body = found.version.body, !range.isEmpty else { return (found, range, BodySource([])) }
         return (found, range, try await backend.read(body, range, in: found.bucket))
     }
 
-    /// Removes an object; one that is not there is no fault.
+    // MARK: Delete
+
+    /// Removes a version, or hides an object behind a delete marker where versions are kept; what is not
+    /// there is no fault.
+    ///
+    /// - Parameter bypassing: Whether the caller wants to remove what is retained in governance mode.
+    /// - Throws: `protected` where a lock keeps it; what `authorize` throws.
     public func delete(
-        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions = ObjectConditions(), by session: Session
-    ) async throws(Fault) {
-        let bucket = try await bucket(bucketName, key: key, for: .deleteObject, by: session)
-        try await backend.change(key, in: bucket) { change throws(Fault) in
+        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), bypassing: Bool = false, by caller: Caller
+    ) async throws(Fault) -> Deletion {
+        let action: ObjectAction = name.version == nil ? .deleteObject : .deleteVersion
+        let bucket = try await bucket(name.bucket, key: name.key, for: action, by: caller)
+        if bypassing { try authorize(.bypassGovernance, on: bucket, key: name.key, by: caller) }
+        let now = chance.now()
+        return try await backend.change(name.key, in: bucket) { change throws(Fault) in
             try conditions.check(replacing: try change.current())
-            try change.remove(.null)
+            if let version = name.version {
+                let found = try change.version(version)
+                try found?.checkRemovable(now: now, bypassing: bypassing)
+                try change.remove(version)
+                return Deletion(bucket: bucket, version: version, isMarker: found.map { $0.body == nil } ?? false)
+            }
+            guard bucket.settings.versioning != nil else {
+                try change.remove(.null)
+                return Deletion(bucket: bucket, version: nil, isMarker: false)
+            }
+            let marker = ObjectVersion(
+                id: .null, size: 0, entityTag: "", modified: now, detail: ObjectDetail(owner: caller.account, in: bucket), body: nil
+            )
+            let put = try change.add(marker, in: bucket)
+            return Deletion(bucket: bucket, version: put.id, isMarker: true)
         }
     }
 
+    // MARK: Copy
+
+    /// What a copy takes over from its source.
+    public struct CopyDirectives: Sendable {
+        public var keepsDetail = true
+        public var keepsTags = true
+
+        public init() {}
+    }
+
     /// Copies an object, on the way through this service.
-    ///
-    /// - Parameter detail: What the copy is to have instead of its source's; nil to keep that.
     public func copy(
-        _ source: ObjectKey, from sourceBucket: String, sourceConditions: ObjectConditions, to upload: ObjectUpload,
-        replacing detail: ObjectDetail?, by session: Session
-    ) async throws(Fault) -> ObjectVersion {
-        if detail == nil, source == upload.key, sourceBucket == upload.bucket {
+        _ source: ObjectName, sourceConditions: ObjectConditions, to upload: ObjectUpload, _ directives: CopyDirectives,
+        by caller: Caller
+    ) async throws(Fault) -> (source: StoredObject, copy: StoredObject) {
+        let isItself = source.key == upload.key && source.bucket == upload.bucket && source.version == nil
+        if isItself, directives.keepsDetail, upload.detail.storageClass == nil {
             throw Fault(
                 .malformedRequest,
                 "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
                     + "metadata, storage class, website redirect location or encryption attributes.", kind: .object)
         }
-        let (found, _, bytes) = try await readSource(source, in: sourceBucket, conditions: sourceConditions, by: session) {
-            0..<$0.size
-        }
+        let (found, _, bytes) = try await readSource(source, conditions: sourceConditions, by: caller) { 0..<$0.size }
+        let own = found.version.detail
         var upload = upload
         upload.size = found.version.size
-        upload.detail = detail ?? found.version.detail
-        upload.detail.upload = nil
-        upload.detail.parts = nil
-        upload.detail.checksums = found.version.detail.checksums
-        return try await put(upload, StoredObjectBody(source: bytes, checksum: nil), by: session)
+        if directives.keepsDetail { (upload.detail.headers, upload.detail.metadata) = (own.headers, own.metadata) }
+        if directives.keepsTags { upload.detail.tags = own.tags }
+        upload.detail.checksums = own.checksums
+        return (found, try await put(upload, StoredObjectBody(source: bytes, checksum: nil), by: caller))
     }
 
     /// Reads what is to be copied: a condition that does not hold is a refusal, whichever it is.
     func readSource(
-        _ key: ObjectKey, in bucketName: String, conditions: ObjectConditions, by session: Session,
+        _ name: ObjectName, conditions: ObjectConditions, by caller: Caller,
         range: (ObjectVersion) throws(Fault) -> Range<Int64>
-    ) async throws(Fault) -> (object: FoundObject, range: Range<Int64>, bytes: BodySource) {
+    ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         do throws(Fault) {
-            return try await read(key, in: bucketName, conditions: conditions, by: session, range: range)
+            return try await read(name, conditions: conditions, by: caller, range: range)
         } catch {
             throw error.code == .notModified ? Fault.precondition : error
         }
     }
 
-    public func list(_ request: ListingRequest, in bucketName: String, by session: Session) async throws(Fault) -> ListingPage {
-        try await backend.list(request, of: try await bucket(bucketName, for: .listBucket, by: session))
+    // MARK: List
+
+    /// A page of a bucket's keys, or of their versions.
+    public func list(
+        _ request: ListingRequest, in bucketName: String, by caller: Caller
+    ) async throws(Fault) -> (bucket: Bucket, page: ListingPage) {
+        let bucket = try await bucket(bucketName, for: request.showsVersions ? .listBucketVersions : .listBucket, by: caller)
+        return (bucket, try await backend.list(request, of: bucket))
+    }
+
+    /// Where a version stands among its key's: what a listing of versions goes on after.
+    public func sequence(of name: ObjectName, by caller: Caller) async throws(Fault) -> UInt64? {
+        let bucket = try await bucket(name.bucket, for: .listBucketVersions, by: caller)
+        // Ids are sequences, but for the one that has none.
+        guard name.version == .null else { return name.version?.bits }
+        var request = ListingRequest()
+        request.showsVersions = true
+        request.prefix = name.key.bytes
+        var page: ListingPage
+        repeat {
+            page = try await backend.list(request, of: bucket)
+            for object in page.objects {
+                if object.key != name.key { return nil }
+                if object.version == .null { return object.sequence }
+            }
+            (request.after, request.afterSequence) = (page.next ?? [], page.nextSequence)
+        } while page.next != nil
+        return nil
+    }
+
+    // MARK: Details
+
+    /// The parts that an object was uploaded in; none of one that came whole.
+    public func parts(of found: StoredObject) async throws(Fault) -> [ObjectPart] {
+        guard let body = found.version.body else { return [] }
+        return try await backend.pieces(of: body, in: found.bucket)
+    }
+
+    /// Changes what a version is kept with, where it stands.
+    func revise(
+        _ found: StoredObject, _ key: ObjectKey, _ body: @escaping @Sendable (inout ObjectDetail) throws(Fault) -> Void
+    ) async throws(Fault) {
+        let id = found.version.id
+        try await backend.change(key, in: found.bucket) { change throws(Fault) in
+            guard var detail = try change.version(id)?.detail else { throw Fault.noObject }
+            try body(&detail)
+            try change.revise(id, detail)
+        }
     }
 
     static func check(_ key: ObjectKey) throws(Fault) {
         guard key.bytes.count <= ObjectKey.bytesMax else { throw Fault(.malformedId, "Your key is too long", kind: .object) }
+    }
+}
+
+extension KeyChange {
+    /// Adds a version as its bucket keeps them: under an id of its own, or as the one without.
+    func add(_ version: ObjectVersion, in bucket: Bucket) throws(Fault) -> ObjectVersion {
+        var version = version
+        version.id = bucket.settings.versioning == .enabled ? try nextID() : .null
+        if version.id == .null { try self.version(.null)?.checkRemovable(now: version.modified, bypassing: false) }
+        try put(version)
+        return version
+    }
+}
+
+extension ObjectDetail {
+    /// Of what is put into a bucket by an account.
+    fileprivate init(owner: ID<Account>?, in bucket: Bucket) {
+        self.init()
+        self.owner = owner == bucket.account || bucket.settings.ownership == .bucketOwnerEnforced ? nil : owner
+    }
+}
+
+extension Fault {
+    static let noObject = Fault(.notFound, "The specified key does not exist.", kind: .object)
+
+    /// The same fault about a version.
+    func about(_ version: VersionID) -> Fault {
+        var fault = self
+        fault.subject = AnyID(kind: .version, bits: version.bits)
+        return fault
     }
 }

@@ -1,5 +1,5 @@
-//  The object store's service: S3's rules over a backend. Everything goes through `bucket(…, for:)`,
-//  which finds a bucket and decides whether the caller may do what is asked of it.
+//  The object store's service: S3's rules over a backend. Everything goes through `bucket(…, for:)` or
+//  `object(…, for:)`, which find a thing and decide whether the caller may do what is asked of it.
 
 import Authority
 import Crypto
@@ -9,27 +9,32 @@ import ObjectStorage
 /// Buckets and objects of all accounts.
 public struct ObjectsService: Sendable {
     let backend: any ObjectBackend
+    let accounts: any AccountDirectory
     let chance: Chance
     public let region: String
+    let policies = CompiledPolicies()
 
-    public init(backend: any ObjectBackend, chance: Chance, region: String) {
+    public init(backend: any ObjectBackend, accounts: any AccountDirectory, chance: Chance, region: String) {
         self.backend = backend
+        self.accounts = accounts
         self.chance = chance
         self.region = region
     }
 
+    /// A bucket, whoever calls.
+    func bucket(named name: String) async throws(Fault) -> Bucket {
+        guard let bucket = try await backend.bucket(named: name) else { throw ObjectFaults.bucketIsGone }
+        return bucket
+    }
+
     /// A bucket, once the caller is found to be allowed an action on it or on a key in it.
     ///
-    /// - Throws: `notFound` where there is no such bucket, `denied` where it is another's or the caller's
-    ///   policies say no.
-    func bucket(
-        _ name: String, key: ObjectKey? = nil, for action: Action<Bucket>, by session: Session
+    /// - Throws: `notFound` where there is no such bucket, and what `authorize` throws.
+    public func bucket(
+        _ name: String, key: ObjectKey? = nil, for action: ObjectAction, by caller: Caller
     ) async throws(Fault) -> Bucket {
-        guard let bucket = try await backend.bucket(named: name) else { throw ObjectFaults.bucketIsGone }
-        _ = try session.authorizeAll(action, on: ObjectsService.name(of: name, key))
-        guard session.isSystem || session.account?.id == bucket.account else {
-            throw Fault(.denied, "Access Denied", kind: .bucket)
-        }
+        let bucket = try await bucket(named: name)
+        try authorize(action, on: bucket, key: key, by: caller)
         return bucket
     }
 
@@ -44,16 +49,31 @@ public struct ObjectsService: Sendable {
     }
 }
 
-extension Action where Thing == Bucket {
-    static var createBucket: Action { Action("s3:CreateBucket") }
-    static var deleteBucket: Action { Action("s3:DeleteBucket") }
-    static var listBucket: Action { Action("s3:ListBucket") }
-    static var listAllMyBuckets: Action { Action("s3:ListAllMyBuckets") }
-    static var bucketLocation: Action { Action("s3:GetBucketLocation") }
-    static var putObject: Action { Action("s3:PutObject") }
-    static var getObject: Action { Action("s3:GetObject") }
-    static var abortUpload: Action { Action("s3:AbortMultipartUpload") }
-    static var listParts: Action { Action("s3:ListMultipartUploadParts") }
-    static var listUploads: Action { Action("s3:ListBucketMultipartUploads") }
-    static var deleteObject: Action { Action("s3:DeleteObject") }
+/// Who the accounts are that lists and owners name.
+public protocol AccountDirectory: Sendable {
+    func account(canonicalID: String) async throws(Fault) -> AccountScope?
+    func account(_ id: ID<Account>) async throws(Fault) -> AccountScope?
+}
+
+/// Which object, or which version of it.
+public struct ObjectName: Sendable, Hashable {
+    public var bucket: String
+    public var key: ObjectKey
+    /// Nil: the current one.
+    public var version: VersionID?
+
+    public init(bucket: String, key: ObjectKey, version: VersionID? = nil) {
+        self.bucket = bucket
+        self.key = key
+        self.version = version
+    }
+}
+
+/// A version, with the bucket that it is in.
+public struct StoredObject: Sendable {
+    public let bucket: Bucket
+    public let version: ObjectVersion
+
+    /// What clients are told of which version it is; nil in a bucket that never kept any.
+    public var shownVersion: VersionID? { bucket.settings.versioning == nil ? nil : version.id }
 }

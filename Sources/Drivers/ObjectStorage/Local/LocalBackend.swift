@@ -7,6 +7,7 @@ import Model
 import NIOCore
 import NIOPosix
 import Platform
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -24,6 +25,7 @@ public final class LocalBackend: ObjectBackend {
     private let lock: FileLock
     private let catalogue: SQLiteEngine
     private let shards: [Shard]
+    private let known = KnownBuckets()
 
     /// Opens a folder, which is made if it is not there, and removes what a crash left loose.
     ///
@@ -90,7 +92,11 @@ public final class LocalBackend: ObjectBackend {
     }
 
     public func bucket(named name: String) async throws(Fault) -> Bucket? {
-        try await catalogue.readNow { tx throws(Fault) in try tx.find(Bucket.table, name) }
+        let (found, generation) = known.find(name)
+        if let found { return found }
+        let read = try await catalogue.readNow { tx throws(Fault) in try tx.find(Bucket.table, name) }
+        if let read { known.keep(read, readAt: generation) }
+        return read
     }
 
     public func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket] {
@@ -99,12 +105,26 @@ public final class LocalBackend: ObjectBackend {
         }
     }
 
+    public func update<T: Sendable>(
+        _ bucket: Bucket, _ body: @escaping @Sendable (inout BucketSettings) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        let result = try await catalogue.write { tx throws(Fault) in
+            guard var found = try tx.find(Bucket.table, bucket.name), found.id == bucket.id else { throw ObjectFaults.bucketIsGone }
+            let result = try body(&found.settings)
+            try tx.run("UPDATE bucket SET settings = $2 WHERE name = $1", [found.name.value, found.settings.value])
+            return result
+        }
+        known.forget(bucket.name)
+        return result
+    }
+
     public func remove(_ bucket: Bucket) async throws(Fault) {
         // Its shard takes no key from then on.
         try await shard(of: bucket).dismiss(bucket)
         try await catalogue.write { tx throws(Fault) in
             try tx.run("DELETE FROM bucket WHERE name = $1 AND id = $2", [bucket.name.value, bucket.id.value])
         }
+        known.forget(bucket.name)
     }
 
     private func shard(of bucket: Bucket) -> Shard { shards[bucket.place] }
@@ -117,6 +137,11 @@ public final class LocalBackend: ObjectBackend {
 
     public func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource {
         try await shard(of: bucket).read(body, range)
+    }
+
+    public func pieces(of body: BodyReference, in bucket: Bucket) async throws(Fault) -> [ObjectPart] {
+        guard case .pieces(let detail) = body else { return [] }
+        return try await shard(of: bucket).pieces(of: Int64(detail))
     }
 
     // MARK: Keys
@@ -150,11 +175,41 @@ public final class LocalBackend: ObjectBackend {
     }
 }
 
+/// Buckets that were looked up, so that a call on a key reads nothing for its bucket.
+private final class KnownBuckets: Sendable {
+    private static let countMax = 10_000
+    private let state = Mutex((buckets: [String: Bucket](), generation: 0))
+
+    func find(_ name: String) -> (bucket: Bucket?, generation: Int) { state.withLock { ($0.buckets[name], $0.generation) } }
+
+    /// Keeps what was read, unless something was forgotten since `generation`.
+    func keep(_ bucket: Bucket, readAt generation: Int) {
+        state.withLock { state in
+            guard state.generation == generation else { return }
+            if state.buckets.count >= KnownBuckets.countMax { state.buckets = [:] }
+            state.buckets[bucket.name] = bucket
+        }
+    }
+
+    func forget(_ name: String) {
+        state.withLock { state in
+            state.buckets[name] = nil
+            state.generation += 1
+        }
+    }
+}
+
+extension BucketSettings: Column {
+    public static var type: ValueType { .text }
+    public var value: Value { JSON(self).value }
+    public static func take(_ row: inout Row) throws(Fault) -> BucketSettings { try JSON<BucketSettings>.take(&row).document }
+}
+
 extension Bucket {
     fileprivate static let table = Table(
         "bucket", Field("name", \Bucket.name), Field("id", \.id), Field("account", \.account), Field("region", \.region),
-        Field("created", \.created), Field("shard", \.place)
-    ) { name, id, account, region, created, place in
-        Bucket(id: id, name: name, account: account, region: region, created: created, place: place)
+        Field("created", \.created), Field("settings", \.settings), Field("shard", \.place)
+    ) { name, id, account, region, created, settings, place in
+        Bucket(id: id, name: name, account: account, region: region, created: created, settings: settings, place: place)
     }
 }

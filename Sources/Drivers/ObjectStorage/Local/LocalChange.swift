@@ -54,10 +54,24 @@ final class LocalChange: KeyChange {
     func current() throws(Fault) -> ObjectVersion? { try tx.version(of: key, nil, in: bucket) }
     func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { try tx.version(of: key, id, in: bucket) }
 
+    func nextID() throws(Fault) -> VersionID {
+        let least = try tx.value("SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2", here, as: Int64?.self) ?? nil
+        return VersionID(bits: UInt64(max(now.microseconds, 1 - (least ?? 0))))
+    }
+
+    func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault) {
+        let version = here + [.integer(Int64(bitPattern: id.bits))]
+        try tx.run(
+            """
+            UPDATE detail SET headers = $4
+            WHERE id = (SELECT detail FROM listing WHERE bucket = $1 AND key = $2 AND version = $3)
+            """, version + [JSON(detail).value])
+    }
+
     func put(_ version: ObjectVersion) throws(Fault) {
         try remove(version.id)
         try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here)
-        let least = try tx.value("SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2", here, as: Int64?.self) ?? nil
+        let sequence = version.id == .null ? try nextID() : version.id
         let body = try keep(version.body)
         let isOfPieces = body.kind == StoredBody.Kind.pieces.rawValue
         let detail = isOfPieces ? body.number : number()
@@ -66,12 +80,14 @@ final class LocalChange: KeyChange {
             [.integer(detail), JSON(version.detail).value, .integer(body.kind), .integer(body.number), .blob(body.checksums)])
         try tx.run(
             """
-            INSERT INTO listing (bucket, key, rank, version, shown, size, entity_tag, modified, detail)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            INSERT INTO listing
+                (bucket, key, rank, version, shown, is_marker, size, entity_tag, modified, detail, owner, storage_class)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             """,
             here + [
-                .integer((least ?? 0) - 1), .integer(Int64(bitPattern: version.id.bits)), .bool(version.body != nil),
-                version.size.value, version.entityTag.value, version.modified.value, .integer(detail),
+                .integer(-Int64(bitPattern: sequence.bits)), .integer(Int64(bitPattern: version.id.bits)),
+                .bool(version.body != nil), .bool(version.body == nil), version.size.value, version.entityTag.value,
+                version.modified.value, .integer(detail), version.detail.owner.value, version.detail.storageClass.value,
             ])
     }
 
@@ -157,12 +173,12 @@ final class LocalChange: KeyChange {
         try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.number.value])
         try tx.run(
             """
-            INSERT INTO part (upload, number, size, entity_tag, modified, body_kind, body, checksums)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO part (upload, number, size, entity_tag, modified, body_kind, body, checksums, checks)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             """,
             [
                 upload.text.value, part.number.value, part.size.value, part.entityTag.value, part.modified.value,
-                .integer(body.kind), .integer(body.number), .blob(body.checksums),
+                .integer(body.kind), .integer(body.number), .blob(body.checksums), JSON(part.checksums).value,
             ])
     }
 
@@ -181,8 +197,8 @@ final class LocalChange: KeyChange {
             }
             try tx.run(
                 """
-                INSERT INTO piece (detail, number, start, size, body_kind, body, checksums)
-                SELECT $1, $2, $3, size, body_kind, body, checksums FROM part WHERE upload = $4 AND number = $5
+                INSERT INTO piece (detail, number, start, size, body_kind, body, checksums, checks)
+                SELECT $1, $2, $3, size, body_kind, body, checksums, checks FROM part WHERE upload = $4 AND number = $5
                 """, [.integer(detail), place.value, start.value, upload.text.value, part.value])
             try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.value])
             start += size
@@ -207,7 +223,7 @@ extension PartedUpload {
 
 extension UploadedPart {
     /// What `init` reads, in order.
-    static let columns = "number, size, entity_tag, modified, body_kind, body, checksums"
+    static let columns = "number, size, entity_tag, modified, body_kind, body, checksums, checks"
 
     init(_ row: inout Row) throws(Fault) {
         let (number, size, tag, modified) = (
@@ -215,6 +231,7 @@ extension UploadedPart {
         )
         let body = StoredBody(kind: try row.take(), number: try row.take(), checksums: try row.take())
         guard let reference = body.reference else { throw Fault(.storage, "A part has no body.", kind: .object) }
-        self.init(number: number, size: size, entityTag: tag, modified: modified, body: reference)
+        let checks = try row.take(JSON<[String: String]>.self).document
+        self.init(number: number, size: size, entityTag: tag, modified: modified, checksums: checks, body: reference)
     }
 }

@@ -15,7 +15,8 @@ enum Schema {
                 ) {strict}
                 """,
                 "CREATE INDEX bucket_account ON bucket (account, name)",
-            ])
+            ]),
+        Migration("settings", ["ALTER TABLE bucket ADD COLUMN settings {text} NOT NULL DEFAULT '{}'"]),
     ]
 
     static let shard = [
@@ -64,6 +65,17 @@ enum Schema {
                 "CREATE TABLE bucket (id {int} PRIMARY KEY) {strict}",
                 // Files that no version names: not yet, or no longer.
                 "CREATE TABLE loose_file (id {int} PRIMARY KEY, is_garbage {bool} NOT NULL, since {int} NOT NULL) {strict}",
-            ])
+            ]),
+        Migration(
+            "versions",
+            [
+                "ALTER TABLE listing ADD COLUMN is_marker {bool} NOT NULL DEFAULT FALSE",
+                // Null: the bucket's owner, and `STANDARD`.
+                "ALTER TABLE listing ADD COLUMN owner {int}",
+                "ALTER TABLE listing ADD COLUMN storage_class {text}",
+                // What came with a part, by header.
+                "ALTER TABLE part ADD COLUMN checks {text} NOT NULL DEFAULT '{}'",
+                "ALTER TABLE piece ADD COLUMN checks {text} NOT NULL DEFAULT '{}'",
+            ]),
     ]
 }

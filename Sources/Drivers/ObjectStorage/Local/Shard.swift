@@ -114,7 +114,7 @@ final class Shard: Sendable {
     /// All of a page in one snapshot.
     func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
         try await engine.read { tx throws(Fault) in
-            try ListingPage(request) { slice throws(Fault) in try tx.shown(slice, in: bucket.id) }
+            try ListingPage(request) { slice throws(Fault) in try tx.listed(slice, all: request.showsVersions, in: bucket.id) }
         }
     }
 
@@ -197,6 +197,17 @@ final class Shard: Sendable {
         return found.compactMap { part in part.body.map { (part.start, BodyPiece(size: part.size, body: $0)) } }
     }
 
+    func pieces(of detail: Int64) async throws(Fault) -> [ObjectPart] {
+        try await engine.read { tx throws(Fault) in
+            try tx.rows("SELECT number, start, size, checks FROM piece WHERE detail = $1 ORDER BY number", [.integer(detail)]) {
+                row throws(Fault) in
+                ObjectPart(
+                    number: try row.take(Int.self) + 1, start: try row.take(), size: try row.take(),
+                    checksums: try row.take(JSON<[String: String]>.self).document)
+            }
+        }
+    }
+
     private func read(_ pieces: [(start: Int64, piece: BodyPiece)], _ range: Range<Int64>) async throws(Fault) -> BodySource {
         BodySource(
             joining: pieces.compactMap { start, piece in
@@ -266,17 +277,27 @@ private final class GarbageCollector: Sendable {
 }
 
 extension Reading {
-    fileprivate func shown(_ slice: ListingSlice, in bucket: ID<Bucket>) throws(Fault) -> [ListedObject] {
-        let end = slice.upTo.map { [Value.blob($0.bytes)] } ?? []
+    /// Keys of a slice in order: the current versions that are objects, or all versions, the newest first.
+    fileprivate func listed(_ slice: ListingSlice, all: Bool, in bucket: ID<Bucket>) throws(Fault) -> [ListedObject] {
+        var arguments: [Value] = [bucket.value, .blob(slice.from.bytes), slice.limit.value]
+        var conditions = "key >= $2"
+        if let before = slice.before {
+            arguments.append(.integer(-Int64(bitPattern: before)))
+            conditions = "(key, rank) > ($2, $\(arguments.count))"
+        }
+        if let end = slice.upTo {
+            arguments.append(.blob(end.bytes))
+            conditions += " AND key < $\(arguments.count)"
+        }
+        if !all { conditions += " AND shown" }
+        let isLatest =
+            all ? "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)" : "TRUE"
         return try rows(
             """
-            SELECT key, size, entity_tag, modified FROM listing
-            WHERE bucket = $1 AND key >= $2 \(end.isEmpty ? "" : "AND key < $4") AND shown ORDER BY key LIMIT $3
-            """, [bucket.value, .blob(slice.from.bytes), slice.limit.value] + end
-        ) { row throws(Fault) in
-            ListedObject(
-                key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take())
-        }
+            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, \(isLatest) FROM listing
+            WHERE bucket = $1 AND \(conditions) ORDER BY key, rank LIMIT $3
+            """, arguments
+        ) { row throws(Fault) in try ListedObject(&row) }
     }
 
     func upload(_ id: UploadID, of key: ObjectKey, in bucket: ID<Bucket>) throws(Fault) -> PartedUpload? {
@@ -305,5 +326,15 @@ extension Reading {
                 id: id, size: size, entityTag: tag, modified: modified, detail: detail,
                 body: StoredBody(kind: kind, number: body, checksums: checksums).reference)
         }
+    }
+}
+
+extension ListedObject {
+    fileprivate init(_ row: inout Row) throws(Fault) {
+        self.init(
+            key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take(),
+            version: VersionID(bits: UInt64(bitPattern: try row.takeInteger())),
+            sequence: UInt64(bitPattern: -(try row.takeInteger())), isDeleteMarker: try row.take(), owner: try row.take(),
+            storageClass: try row.take(), isLatest: try row.take())
     }
 }

@@ -9,7 +9,8 @@ public final class MemoryBackend: ObjectBackend {
     private struct State {
         var buckets: [String: Bucket] = [:]
         /// Versions, the newest first, with their bodies in them.
-        var keys: [ID<Bucket>: [ObjectKey: [ObjectVersion]]] = [:]
+        var keys: [ID<Bucket>: [ObjectKey: [MemoryVersion]]] = [:]
+        var lastSequence: UInt64 = 0
         var uploads: [ID<Bucket>: [UploadID: MemoryUpload]] = [:]
     }
 
@@ -32,6 +33,20 @@ public final class MemoryBackend: ObjectBackend {
         state.withLock { $0.buckets.values.filter { $0.account == account } }.sorted { $0.name < $1.name }
     }
 
+    public func update<T: Sendable>(
+        _ bucket: Bucket, _ body: @escaping @Sendable (inout BucketSettings) throws(Fault) -> T
+    ) async throws(Fault) -> T {
+        let outcome: Result<T, Fault> = state.withLock { state in
+            guard var found = state.buckets[bucket.name], found.id == bucket.id else { return .failure(ObjectFaults.bucketIsGone) }
+            do throws(Fault) {
+                let result = try body(&found.settings)
+                state.buckets[bucket.name] = found
+                return .success(result)
+            } catch { return .failure(error) }
+        }
+        return try outcome.get()
+    }
+
     public func remove(_ bucket: Bucket) async throws(Fault) {
         let outcome: Result<Void, Fault> = state.withLock { state in
             guard let keys = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
@@ -51,6 +66,15 @@ public final class MemoryBackend: ObjectBackend {
         return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
     }
 
+    public func pieces(of body: BodyReference, in bucket: Bucket) async throws(Fault) -> [ObjectPart] {
+        guard case .joined(let pieces) = body else { return [] }
+        var start: Int64 = 0
+        return pieces.enumerated().map { place, piece in
+            defer { start += piece.size }
+            return ObjectPart(number: place + 1, start: start, size: piece.size, checksums: piece.checksums)
+        }
+    }
+
     private static func bytes(of body: BodyReference) -> [UInt8]? {
         switch body {
         case .inline(_, let bytes): bytes
@@ -64,11 +88,12 @@ public final class MemoryBackend: ObjectBackend {
     ) async throws(Fault) -> T {
         let outcome: Result<T, Fault> = state.withLock { state in
             guard let before = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
-            let change = MemoryChange(key, before[key] ?? [], state.uploads[bucket.id] ?? [:])
+            let change = MemoryChange(key, before[key] ?? [], state.uploads[bucket.id] ?? [:], after: state.lastSequence)
             do throws(Fault) {
                 let result = try body(change)
                 state.keys[bucket.id]?[key] = change.versions.isEmpty ? nil : change.versions
                 state.uploads[bucket.id] = change.uploads
+                state.lastSequence = change.lastSequence
                 return .success(result)
             } catch { return .failure(error) }
         }
@@ -77,21 +102,22 @@ public final class MemoryBackend: ObjectBackend {
 
     public func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
         state.withLock { state in
-            state.keys[bucket.id]?[key]?.first { version == nil || $0.id == version }
+            state.keys[bucket.id]?[key]?.first { version == nil || $0.version.id == version }?.version
         }
     }
 
     public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
-        let shown = state.withLock { $0.keys[bucket.id] ?? [:] }.filter { $0.value.first?.body != nil }.sorted { $0.key < $1.key }
+        let keys = state.withLock { $0.keys[bucket.id] ?? [:] }.sorted { $0.key < $1.key }
+        let all = keys.flatMap { key, versions in
+            versions.enumerated().map { $1.listed(as: key, isLatest: $0 == 0) }
+        }
+        let shown = request.showsVersions ? all : all.filter { $0.isLatest && !$0.isDeleteMarker }
         return try ListingPage(request) { slice throws(Fault) in
-            shown.lazy.filter { !($0.key < slice.from) }.prefix(slice.limit).prefix { entry in
-                slice.upTo.map { entry.key < $0 } ?? true
+            let inside = shown.lazy.filter { object in
+                if object.key < slice.from || slice.upTo.map({ !(object.key < $0) }) ?? false { return false }
+                return object.key != slice.from || slice.before.map { object.sequence < $0 } ?? true
             }
-            .compactMap { key, versions in
-                versions.first.map {
-                    ListedObject(key: key, size: $0.size, entityTag: $0.entityTag, modified: $0.modified)
-                }
-            }
+            return Array(inside.prefix(slice.limit))
         }
     }
 
@@ -121,26 +147,51 @@ private struct MemoryUpload {
     var parts: [Int: UploadedPart] = [:]
 }
 
+private struct MemoryVersion {
+    var version: ObjectVersion
+    var sequence: UInt64
+
+    func listed(as key: ObjectKey, isLatest: Bool) -> ListedObject {
+        ListedObject(
+            key: key, size: version.size, entityTag: version.entityTag, modified: version.modified, version: version.id,
+            sequence: sequence, isDeleteMarker: version.body == nil, owner: version.detail.owner,
+            storageClass: version.detail.storageClass, isLatest: isLatest)
+    }
+}
+
 private final class MemoryChange: KeyChange {
     let key: ObjectKey
-    var versions: [ObjectVersion]
+    var versions: [MemoryVersion]
     var uploads: [UploadID: MemoryUpload]
+    var lastSequence: UInt64
 
-    init(_ key: ObjectKey, _ versions: [ObjectVersion], _ uploads: [UploadID: MemoryUpload]) {
+    init(_ key: ObjectKey, _ versions: [MemoryVersion], _ uploads: [UploadID: MemoryUpload], after lastSequence: UInt64) {
         self.key = key
         self.versions = versions
         self.uploads = uploads
+        self.lastSequence = lastSequence
     }
 
-    func current() throws(Fault) -> ObjectVersion? { versions.first }
-    func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { versions.first { $0.id == id } }
+    func current() throws(Fault) -> ObjectVersion? { versions.first?.version }
+    func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { versions.first { $0.version.id == id }?.version }
+
+    func nextID() throws(Fault) -> VersionID {
+        lastSequence += 1
+        return VersionID(bits: lastSequence)
+    }
 
     func put(_ version: ObjectVersion) throws(Fault) {
         try remove(version.id)
-        versions.insert(version, at: 0)
+        let sequence = version.id == .null ? try nextID() : version.id
+        versions.insert(MemoryVersion(version: version, sequence: sequence.bits), at: 0)
     }
 
-    func remove(_ id: VersionID) throws(Fault) { versions.removeAll { $0.id == id } }
+    func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault) {
+        guard let place = versions.firstIndex(where: { $0.version.id == id }) else { return }
+        versions[place].version.detail = detail
+    }
+
+    func remove(_ id: VersionID) throws(Fault) { versions.removeAll { $0.version.id == id } }
 
     func upload(_ id: UploadID) throws(Fault) -> PartedUpload? {
         uploads[id].flatMap { $0.upload.key == key ? $0.upload : nil }
@@ -151,7 +202,8 @@ private final class MemoryChange: KeyChange {
 
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
         let ended = uploads.removeValue(forKey: upload)
-        return .joined(parts.compactMap { ended?.parts[$0] }.map { BodyPiece(size: $0.size, body: $0.body) })
+        return .joined(
+            parts.compactMap { ended?.parts[$0] }.map { BodyPiece(size: $0.size, body: $0.body, checksums: $0.checksums) })
     }
 }
 

@@ -6,12 +6,19 @@ import Crypto
 import FoundationEssentials
 import Model
 import NIOCore
+import Objects
 
-/// A checksum that S3 keeps with an object.
-enum ChecksumAlgorithm: String, Sendable, Hashable, CaseIterable {
-    case crc32, crc32c, crc64nvme, sha1, sha256
-
-    var header: String { "x-amz-checksum-\(rawValue)" }
+extension ChecksumAlgorithm {
+    /// As documents name it.
+    var element: StaticString {
+        switch self {
+        case .crc32: "ChecksumCRC32"
+        case .crc32c: "ChecksumCRC32C"
+        case .crc64nvme: "ChecksumCRC64NVME"
+        case .sha1: "ChecksumSHA1"
+        case .sha256: "ChecksumSHA256"
+        }
+    }
 }
 
 /// A checksum that is being made.
@@ -44,8 +51,8 @@ private enum RunningChecksum {
 
     var bytes: [UInt8] {
         switch self {
-        case .crc32(let check), .crc32c(let check): (0..<4).map { UInt8(truncatingIfNeeded: check >> UInt32(24 - 8 * $0)) }
-        case .crc64nvme(let check): (0..<8).map { UInt8(truncatingIfNeeded: check >> UInt64(56 - 8 * $0)) }
+        case .crc32(let check), .crc32c(let check): check.bigEndianBytes
+        case .crc64nvme(let check): check.bigEndianBytes
         case .sha1(let hash): Array(hash.finalize())
         case .sha256(let hash): Array(hash.finalize())
         }
@@ -86,6 +93,11 @@ struct BodyChecks {
             md5 = (bytes, Insecure.MD5())
         }
         if let payloadHash { payload = (payloadHash, SHA256()) }
+    }
+
+    /// Makes a checksum that the client has not given.
+    mutating func make(_ algorithm: ChecksumAlgorithm) {
+        if checksum == nil { checksum = (algorithm, RunningChecksum(algorithm)) }
     }
 
     mutating func take(_ piece: ByteBuffer) {

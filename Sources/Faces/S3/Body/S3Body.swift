@@ -37,12 +37,13 @@ final class S3Body: ObjectBody {
 
     /// What the body was refused for, if it was.
     var refusal: S3Error? { state.withLock(\.refusal) }
-    /// Notes why a body was not to be had, where nothing is noted yet.
-    func refuse(_ error: S3Error) {
-        state.withLock { state in if state.refusal == nil { state.refusal = error } }
-    }
     /// The checksum to be kept with the object, once the body has ended.
     var checksum: (name: String, value: String)? { state.withLock(\.kept) }
+
+    func makeChecksum(_ name: String) {
+        guard let algorithm = ChecksumAlgorithm(header: name) else { return }
+        state.withLock { $0.checks.make(algorithm) }
+    }
 
     func makeAsyncIterator() -> Iterator { Iterator(body: self, raw: raw.makeAsyncIterator()) }
 
@@ -108,17 +109,23 @@ extension S3Call {
     private static let documentBytesMax = 2 << 20
 
     /// The XML document in the body.
-    func document(_ root: String) async throws(Fault) -> XMLElement {
+    func document(_ root: String) async throws -> XMLElement {
+        try XMLElement(document: try await wholeBody(bytesMax: S3Call.documentBytesMax), root: root)
+    }
+
+    /// The body in memory, once its checks are made.
+    func wholeBody(bytesMax: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         do {
             for try await piece in body {
                 bytes += piece.readableBytesView
-                guard bytes.count <= S3Call.documentBytesMax else { throw S3Error("MalformedXML", "The XML is too long") }
+                guard bytes.count <= bytesMax else {
+                    throw S3Error("MaxMessageLengthExceeded", "Your request was too big.")
+                }
             }
-            return try XMLElement(document: bytes, root: root)
         } catch {
-            body.refuse(error as? S3Error ?? S3Error("InvalidRequest", "The request's body could not be read."))
-            throw Fault(.malformedRequest, "The document cannot be read.", because: error)
+            throw error as? S3Error ?? S3Error("InvalidRequest", "The request's body could not be read.")
         }
+        return bytes
     }
 }

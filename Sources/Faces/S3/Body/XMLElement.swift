@@ -14,6 +14,23 @@ struct XMLElement: Sendable, Hashable {
 
     func all(_ name: String) -> [XMLElement] { children.filter { $0.name == name } }
 
+    /// The whole number in a child; nil where there is no such child.
+    func integer(_ name: String) throws(S3Error) -> Int? {
+        guard let text = self[name]?.text else { return nil }
+        guard let number = Int(text) else { throw XMLElement.malformed }
+        return number
+    }
+
+    /// `true` or `false` in a child; nil where there is no such child.
+    func flag(_ name: String) throws(S3Error) -> Bool? {
+        switch self[name]?.text.lowercased() {
+        case nil: return nil
+        case "true": return true
+        case "false": return false
+        default: throw XMLElement.malformed
+        }
+    }
+
     static let malformed = S3Error(
         "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 

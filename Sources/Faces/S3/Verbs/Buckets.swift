@@ -1,4 +1,4 @@
-//  ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, GetBucketVersioning.
+//  ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation.
 
 import AWSProtocol
 import HTTPTypes
@@ -10,12 +10,12 @@ import Objects
 let s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 extension S3Responder {
-    func listBuckets(_ call: S3Call) async throws(Fault) -> Response {
-        let buckets = try await objects.buckets(by: call.session)
+    func listBuckets(_ call: S3Call) async throws -> Response {
+        let buckets = try await objects.buckets(by: call.caller)
         var out = XMLWriter()
         out.declaration()
         out.open("ListAllMyBucketsResult", namespace: s3Namespace)
-        if let account = call.session.account {
+        if let account = call.caller.session.account {
             out.open("Owner")
             out.element("ID", ObjectsService.canonicalID(of: account.id))
             out.element("DisplayName", account.number)
@@ -34,35 +34,43 @@ extension S3Responder {
         return xml(out.bytes)
     }
 
-    func createBucket(_ name: String, _ call: S3Call) async throws(Fault) -> Response {
-        try await call.discardBody()
-        let (bucket, wasThere) = try await objects.createBucket(named: name, by: call.session)
+    func createBucket(_ name: String, _ call: S3Call) async throws -> Response {
+        try await call.checkLocation(objects.region)
+        var new = NewBucket(name: name)
+        new.acl = try call.request.requestedACL()
+        if let text = call.header("x-amz-object-ownership") {
+            guard let ownership = ObjectOwnership(rawValue: text) else {
+                throw S3Error("InvalidArgument", "Invalid x-amz-object-ownership header: \(text)")
+            }
+            new.ownership = ownership
+        }
+        new.hasLock = call.header("x-amz-bucket-object-lock-enabled")?.lowercased() == "true"
+        let (bucket, wasThere) = try await objects.createBucket(new, by: call.caller)
         // The first region of AWS answers as if it had just been made.
         guard !wasThere || objects.region == "us-east-1" else {
-            let error = S3Error(
+            throw S3Error(
                 "BucketAlreadyOwnedByYou",
                 "Your previous request to create the named bucket succeeded and you already own it.", 409)
-            return xml(error.body(resource: "/\(name)", requestID: call.requestID), status: .conflict)
         }
         var response = empty(.ok)
         response.headers[.location] = "/\(bucket.name)"
         return response
     }
 
-    func headBucket(_ name: String, _ call: S3Call) async throws(Fault) -> Response {
-        let bucket = try await objects.bucket(named: name, by: call.session)
+    func headBucket(_ name: String, _ call: S3Call) async throws -> Response {
+        let bucket = try await objects.bucket(name, for: .listBucket, by: call.caller)
         var response = empty(.ok)
-        if let field = HTTPField.Name("x-amz-bucket-region") { response.headers[field] = bucket.region }
+        response.headers[.bucketRegion] = bucket.region
         return response
     }
 
-    func deleteBucket(_ name: String, _ call: S3Call) async throws(Fault) -> Response {
-        try await objects.deleteBucket(named: name, by: call.session)
+    func deleteBucket(_ name: String, _ call: S3Call) async throws -> Response {
+        try await objects.deleteBucket(named: name, by: call.caller)
         return empty(.noContent)
     }
 
-    func getBucketLocation(_ name: String, _ call: S3Call) async throws(Fault) -> Response {
-        let region = try await objects.location(of: name, by: call.session)
+    func getBucketLocation(_ name: String, _ call: S3Call) async throws -> Response {
+        let region = try await objects.bucket(name, for: .bucketLocation, by: call.caller).region
         var out = XMLWriter()
         out.declaration()
         out.open("LocationConstraint", namespace: s3Namespace)
@@ -70,19 +78,18 @@ extension S3Responder {
         out.close("LocationConstraint")
         return xml(out.bytes)
     }
-
-    /// Empty: as of a bucket that never had versions, which is all that there are.
-    func getBucketVersioning(_ name: String, _ call: S3Call) async throws(Fault) -> Response {
-        _ = try await objects.bucket(named: name, by: call.session)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("VersioningConfiguration", namespace: s3Namespace)
-        out.close("VersioningConfiguration")
-        return xml(out.bytes)
-    }
 }
 
 extension S3Call {
+    /// Reads where a bucket is wanted, which can only be here.
+    fileprivate func checkLocation(_ region: String) async throws {
+        let bytes = try await wholeBody(bytesMax: 64 << 10)
+        guard !bytes.isEmpty else { return }
+        let document = try XMLElement(document: bytes, root: "CreateBucketConfiguration")
+        guard let asked = document["LocationConstraint"]?.text, !asked.isEmpty, asked != region else { return }
+        throw S3Error("InvalidLocationConstraint", "The specified location-constraint is not valid")
+    }
+
     /// Reads a body whose content does not matter, so that its checks are made.
     func discardBody() async throws(Fault) {
         do { for try await _ in body {} } catch { throw Fault(.malformedRequest, "The body could not be read.", because: error) }

@@ -7,23 +7,28 @@ import ObjectStorage
 import Objects
 
 extension S3Responder {
-    func copyObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
+    func copyObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         try call.checkPut(needsLength: false)
         let source = try CopySource(call)
-        var upload = ObjectUpload(bucket: bucket, key: key)
-        upload.conditions = ObjectConditions(of: call.request)
-        let detail: ObjectDetail?
-        switch call.header("x-amz-metadata-directive")?.uppercased() {
-        case "REPLACE": detail = try ObjectDetail(of: call.request)
-        case "COPY", nil: detail = nil
-        default: throw Fault(.invalidParameter, "Unknown metadata directive.", kind: .object)
-        }
-        let version = try await objects.copy(
-            source.key, from: source.bucket, sourceConditions: source.conditions, to: upload, replacing: detail, by: call.session)
-        return copied("CopyObjectResult", version.entityTag, version.modified)
+        var directives = ObjectsService.CopyDirectives()
+        directives.keepsDetail = try keeps(call.header("x-amz-metadata-directive"), "metadata")
+        directives.keepsTags = try keeps(call.header("x-amz-tagging-directive"), "tagging")
+        let (found, stored) = try await objects.copy(
+            source.name, sourceConditions: source.conditions, to: try call.upload(to: name), directives, by: call.caller)
+        var response = about(stored, copied("CopyObjectResult", stored.version.entityTag, stored.version.modified))
+        response.headers[.copySourceVersionID] = found.shownVersion?.spelled
+        return response
     }
 
-    func uploadPartCopy(_ bucket: String, _ key: ObjectKey, _ part: S3Part, _ call: S3Call) async throws(Fault) -> Response {
+    private func keeps(_ directive: String?, _ what: String) throws(S3Error) -> Bool {
+        switch directive {
+        case "REPLACE": return false
+        case "COPY", nil: return true
+        default: throw S3Error("InvalidArgument", "Unknown \(what) directive.")
+        }
+    }
+
+    func uploadPartCopy(_ name: ObjectName, _ part: S3Part, _ call: S3Call) async throws -> Response {
         let source = try CopySource(call)
         var range: ByteRange?
         if let text = call.header("x-amz-copy-source-range") {
@@ -35,16 +40,18 @@ extension S3Responder {
             }
             range = asked
         }
-        let taken = try await objects.copyPart(
-            part.number, of: part.upload, key, in: bucket, from: source.key, source.bucket, sourceConditions: source.conditions,
+        let (found, taken) = try await objects.copyPart(
+            part.number, of: part.upload, name.key, in: name.bucket, from: source.name, sourceConditions: source.conditions,
             range: { size throws(Fault) in
                 guard let range else { return 0..<size }
                 guard let part = range.within(size) else {
                     throw Fault(.invalidParameter, "Range specified is not valid for source object of size: \(size)", kind: .object)
                 }
                 return part
-            }, by: call.session)
-        return copied("CopyPartResult", taken.entityTag, taken.modified)
+            }, by: call.caller)
+        var response = copied("CopyPartResult", taken.entityTag, taken.modified)
+        response.headers[.copySourceVersionID] = found.shownVersion?.spelled
+        return response
     }
 
     private func copied(_ name: String, _ tag: String, _ modified: Instant) -> Response {
@@ -58,24 +65,26 @@ extension S3Responder {
     }
 }
 
-/// Where a copy is from: `/bucket/key`, percent-encoded, the first slash or not.
+/// Where a copy is from: `/bucket/key?versionId=…`, percent-encoded, the first slash or not.
 private struct CopySource {
-    var bucket: String
-    var key: ObjectKey
-    var conditions = ObjectConditions()
+    let name: ObjectName
+    let conditions: ObjectConditions
 
-    init(_ call: S3Call) throws(Fault) {
+    init(_ call: S3Call) throws {
         let text = call.header("x-amz-copy-source") ?? ""
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count < 2 else { throw Fault(.notSupported, "the version of a copy's source", kind: .object) }
-        let target: S3Target
-        do throws(S3Error) { target = try S3Target(path: text.hasPrefix("/") ? text : "/" + text) } catch { target = .service }
-        guard case .object(let bucket, let key) = target else {
-            throw Fault(
-                .invalidParameter, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey", kind: .object)
+        let path = String(parts.first ?? "")
+        guard case .object(let bucket, let key)? = try? S3Target(path: path.hasPrefix("/") ? path : "/" + path) else {
+            throw S3Error("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
         }
-        self.bucket = bucket
-        self.key = key
+        var name = ObjectName(bucket: bucket, key: key)
+        if parts.count == 2 {
+            guard let version = S3Query(String(parts[1]))["versionId"] else {
+                throw S3Error("InvalidArgument", "Unsupported copy source parameter.")
+            }
+            name.version = try VersionID(spelled: version)
+        }
+        self.name = name
         conditions = ObjectConditions(of: call.request, prefix: "x-amz-copy-source-")
     }
 }

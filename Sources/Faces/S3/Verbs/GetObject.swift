@@ -10,16 +10,16 @@ import ObjectStorage
 import Objects
 
 extension S3Responder {
-    func getObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
+    func getObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let asked = call.header("range").flatMap(ByteRange.init)
         let conditions = ObjectConditions(of: call.request)
-        let (found, range, source) = try await objects.read(key, in: bucket, conditions: conditions, by: call.session) { version in
+        let (found, range, source) = try await objects.read(name, conditions: conditions, by: call.caller) { version in
             guard let asked else { return 0..<version.size }
             // Nothing is read where the range is not there.
             return asked.within(version.size) ?? 0..<0
         }
-        if asked != nil, range.isEmpty { return unsatisfiable(found.version.size, call) }
-        let (status, fields) = head(of: found.version, asked == nil ? nil : range, call)
+        if asked != nil, range.isEmpty { throw unsatisfiable(found.version.size) }
+        let (status, fields) = head(of: found, asked == nil ? nil : range, call)
         // The head is not sent before the first bytes are found good.
         let bytes = source.makeAsyncIterator()
         let first = try await bytes.next()
@@ -32,38 +32,45 @@ extension S3Responder {
             })
     }
 
-    func headObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
-        let found = try await objects.object(key, in: bucket, conditions: ObjectConditions(of: call.request), by: call.session)
+    func headObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let found = try await objects.object(name, conditions: ObjectConditions(of: call.request), by: call.caller)
         var part: Range<Int64>?
         if let asked = call.header("range").flatMap(ByteRange.init) {
-            guard let range = asked.within(found.version.size) else { return unsatisfiable(found.version.size, call) }
+            guard let range = asked.within(found.version.size) else { throw unsatisfiable(found.version.size) }
             part = range
         }
-        let (status, fields) = head(of: found.version, part, call)
+        let (status, fields) = head(of: found, part, call)
         return Response(status: status, headers: fields)
     }
 
     /// - Parameter part: Nil for the whole.
     private func head(
-        of version: ObjectVersion, _ part: Range<Int64>?, _ call: S3Call
+        of found: StoredObject, _ part: Range<Int64>?, _ call: S3Call
     ) -> (status: HTTPResponse.Status, fields: HTTPFields) {
+        let version = found.version
         var fields = HTTPFields()
+        fields[.versionID] = found.shownVersion?.spelled
         fields[.eTag] = "\"\(version.entityTag)\""
         fields[.lastModified] = HTTPDate.text(version.modified)
         fields[.acceptRanges] = "bytes"
         fields[.contentType] = version.detail.headers["content-type"] ?? "binary/octet-stream"
         for (name, value) in version.detail.headers where name != "content-type" {
-            if let field = HTTPField.Name(name) { fields[field] = value }
+            fields.set(name, value)
         }
-        for (name, value) in version.detail.metadata {
-            if let field = HTTPField.Name("x-amz-meta-\(name)") { fields[field] = value }
+        for (name, value) in version.detail.metadata { fields.set("x-amz-meta-\(name)", value) }
+        if let tags = version.detail.tags { fields[.taggingCount] = String(tags.count) }
+        if let retention = version.detail.retention {
+            fields[.lockMode] = retention.mode.rawValue
+            fields[.lockUntil] = retention.until.iso8601(milliseconds: true)
         }
-        if let parts = version.detail.parts, let field = HTTPField.Name("x-amz-mp-parts-count") { fields[field] = String(parts) }
+        if let isHeld = version.detail.isHeld { fields[.legalHold] = isHeld ? "ON" : "OFF" }
+        fields[.storageClass] = version.detail.storageClass
         override(&fields, call.query)
         guard let part else {
             // A checksum is of the whole.
             if call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
-                for (name, value) in version.detail.checksums { if let field = HTTPField.Name(name) { fields[field] = value } }
+                for (name, value) in version.detail.checksums { fields.set(name, value) }
+                if !version.detail.checksums.isEmpty { fields[.checksumType] = version.detail.shownChecksumType }
             }
             fields[.contentLength] = String(version.size)
             return (.ok, fields)
@@ -83,13 +90,10 @@ extension S3Responder {
         for (parameter, name) in names { if let value = query[parameter] { fields[name] = value } }
     }
 
-    private func unsatisfiable(_ size: Int64, _ call: S3Call) -> Response {
-        let error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
-        var response = xml(
-            call.request.method == .head ? [] : error.body(resource: RequestTarget(call.request).path, requestID: call.requestID),
-            status: .rangeNotSatisfiable)
-        response.headers[.contentRange] = "bytes */\(size)"
-        return response
+    private func unsatisfiable(_ size: Int64) -> S3Error {
+        var error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
+        error.fields["content-range"] = "bytes */\(size)"
+        return error
     }
 }
 

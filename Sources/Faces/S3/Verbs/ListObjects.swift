@@ -1,4 +1,4 @@
-//  ListObjects and ListObjectsV2.
+//  ListObjects, ListObjectsV2, ListObjectVersions.
 
 import AWSProtocol
 import FoundationEssentials
@@ -8,19 +8,20 @@ import ObjectStorage
 import Objects
 
 extension S3Responder {
-    func listObjects(_ bucket: String, _ call: S3Call) async throws(Fault) -> Response {
+    func listObjects(_ bucket: String, _ call: S3Call) async throws -> Response {
         var request = try ListingRequest(call.query)
         request.after = call.query.bytes("marker") ?? []
-        let page = try await objects.list(request, in: bucket, by: call.session)
+        let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
         var out = ListingXML(call.query, bucket)
         out.text("Marker", request.after)
         // Only where keys are rolled up may the next marker not be the last key.
         if !request.delimiter.isEmpty, let next = page.next { out.text("NextMarker", next) }
-        out.contents(page, request, owner: call.session.account?.id, showsOwner: true)
+        out.head(page, request)
+        out.contents(page, owners: try await owners(of: page, in: inside))
         return xml(out.finish())
     }
 
-    func listObjectsV2(_ bucket: String, _ call: S3Call) async throws(Fault) -> Response {
+    func listObjectsV2(_ bucket: String, _ call: S3Call) async throws -> Response {
         var request = try ListingRequest(call.query)
         let token = call.query["continuation-token"]
         if let token {
@@ -31,14 +32,53 @@ extension S3Responder {
         } else {
             request.after = call.query.bytes("start-after") ?? []
         }
-        let page = try await objects.list(request, in: bucket, by: call.session)
+        let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
         var out = ListingXML(call.query, bucket)
         if let token { out.text("ContinuationToken", Array(token.utf8), isKey: false) }
         if let next = page.next { out.text("NextContinuationToken", Array(Data(next).base64EncodedString().utf8), isKey: false) }
         if let start = call.query.bytes("start-after") { out.text("StartAfter", start) }
         out.number("KeyCount", page.objects.count + page.commonPrefixes.count)
-        out.contents(page, request, owner: call.session.account?.id, showsOwner: call.query["fetch-owner"] == "true")
+        out.head(page, request)
+        let showsOwner = call.query["fetch-owner"] == "true"
+        out.contents(page, owners: showsOwner ? try await owners(of: page, in: inside) : nil)
         return xml(out.finish())
+    }
+
+    func listObjectVersions(_ bucket: String, _ call: S3Call) async throws -> Response {
+        var request = try ListingRequest(call.query)
+        request.showsVersions = true
+        request.after = call.query.bytes("key-marker") ?? []
+        let marker = call.query["version-id-marker"].flatMap { $0.isEmpty ? nil : $0 }
+        if let marker {
+            guard !request.after.isEmpty else {
+                throw S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+            }
+            let name = ObjectName(bucket: bucket, key: ObjectKey(bytes: request.after), version: try VersionID(spelled: marker))
+            request.afterSequence = try await objects.sequence(of: name, by: call.caller)
+        }
+        let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
+        let owners = try await owners(of: page, in: inside)
+        var out = ListingXML(call.query, bucket, root: "ListVersionsResult")
+        out.text("KeyMarker", request.after)
+        out.text("VersionIdMarker", Array((marker ?? "").utf8), isKey: false)
+        if let next = page.next {
+            out.text("NextKeyMarker", next)
+            if let sequence = page.nextSequence {
+                out.text("NextVersionIdMarker", Array(VersionID(bits: sequence).spelled.utf8), isKey: false)
+            }
+        }
+        out.head(page, request)
+        out.versions(page, owners: owners)
+        return xml(out.finish())
+    }
+
+    /// Who owns what a page shows.
+    private func owners(of page: ListingPage, in bucket: Bucket) async throws -> PageOwners {
+        var owners = PageOwners(bucket: bucket)
+        for account in Set(page.objects.map { $0.owner ?? bucket.account }) {
+            owners.shown[account] = try await objects.shown(account)
+        }
+        return owners
     }
 }
 
@@ -59,15 +99,26 @@ extension ListingRequest {
     }
 }
 
+/// The owners of a page's objects.
+private struct PageOwners {
+    let bucket: Bucket
+    var shown: [ID<Account>: (id: String, displayName: String?)] = [:]
+
+    func of(_ object: ListedObject) -> (id: String, displayName: String?)? { shown[object.owner ?? bucket.account] }
+}
+
 /// Writes a listing, its keys encoded where the client asks for it: XML 1.0 cannot carry every character.
 private struct ListingXML: ~Copyable {
     private var out = XMLWriter(capacity: 64 << 10)
     private let keys: KeySpelling
 
-    init(_ query: S3Query, _ bucket: String) {
+    private let root: String
+
+    init(_ query: S3Query, _ bucket: String, root: String = "ListBucketResult") {
         keys = KeySpelling(query)
+        self.root = root
         out.declaration()
-        out.open("ListBucketResult", namespace: s3Namespace)
+        out.open(root, namespace: s3Namespace)
         out.element("Name", bucket)
     }
 
@@ -77,27 +128,53 @@ private struct ListingXML: ~Copyable {
 
     mutating func number(_ name: StaticString, _ number: Int) { out.element(name, number) }
 
-    mutating func contents(_ page: ListingPage, _ request: ListingRequest, owner: ID<Account>?, showsOwner: Bool) {
+    /// What stands before the objects.
+    mutating func head(_ page: ListingPage, _ request: ListingRequest) {
         text("Prefix", request.prefix)
         if !request.delimiter.isEmpty { text("Delimiter", request.delimiter) }
         out.element("MaxKeys", request.limit)
         if keys.areEncoded { out.element("EncodingType", "url") }
         out.element("IsTruncated", page.next != nil)
-        let owner = showsOwner ? owner.map(ObjectsService.canonicalID) : nil
+    }
+
+    mutating func contents(_ page: ListingPage, owners: PageOwners?) {
         for object in page.objects {
             out.open("Contents")
-            text("Key", object.key.bytes)
-            out.element("LastModified", object.modified)
-            out.element("ETag", "\"\(object.entityTag)\"")
-            out.element("Size", Int(object.size))
-            if let owner {
-                out.open("Owner")
-                out.element("ID", owner)
-                out.close("Owner")
-            }
-            out.element("StorageClass", "STANDARD")
+            write(object, owners)
             out.close("Contents")
         }
+        commonPrefixes(page)
+    }
+
+    mutating func versions(_ page: ListingPage, owners: PageOwners) {
+        for object in page.objects {
+            let name: StaticString = object.isDeleteMarker ? "DeleteMarker" : "Version"
+            out.open(name)
+            out.element("VersionId", object.version.spelled)
+            out.element("IsLatest", object.isLatest)
+            write(object, owners)
+            out.close(name)
+        }
+        commonPrefixes(page)
+    }
+
+    private mutating func write(_ object: ListedObject, _ owners: PageOwners?) {
+        text("Key", object.key.bytes)
+        out.element("LastModified", object.modified)
+        if !object.isDeleteMarker {
+            out.element("ETag", "\"\(object.entityTag)\"")
+            out.element("Size", Int(object.size))
+        }
+        if let owner = owners?.of(object) {
+            out.open("Owner")
+            out.element("ID", owner.id)
+            out.element("DisplayName", owner.displayName)
+            out.close("Owner")
+        }
+        if !object.isDeleteMarker { out.element("StorageClass", object.storageClass ?? "STANDARD") }
+    }
+
+    private mutating func commonPrefixes(_ page: ListingPage) {
         for prefix in page.commonPrefixes {
             out.open("CommonPrefixes")
             text("Prefix", prefix)
@@ -106,7 +183,7 @@ private struct ListingXML: ~Copyable {
     }
 
     mutating func finish() -> [UInt8] {
-        out.close("ListBucketResult")
+        out.close(root)
         return out.bytes
     }
 }

@@ -9,73 +9,86 @@ import ObjectStorage
 import Objects
 
 extension S3Responder {
-    func createMultipartUpload(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
+    func createMultipartUpload(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         try call.checkPut(needsLength: false)
         try await call.discardBody()
-        let detail = try ObjectDetail(of: call.request)
-        let upload = try await objects.beginUpload(of: key, in: bucket, detail: detail, by: call.session)
+        var upload = try call.upload(to: name)
+        let checksum = try call.request.partChecksum()
+        upload.detail.partChecksum = checksum?.algorithm.header
+        upload.detail.checksumType = checksum?.type.rawValue
+        let started = try await objects.beginUpload(upload, by: call.caller)
         var out = XMLWriter()
         out.declaration()
         out.open("InitiateMultipartUploadResult", namespace: s3Namespace)
-        out.element("Bucket", bucket)
-        out.element("Key", key.description)
-        out.element("UploadId", upload.id.text)
+        out.element("Bucket", name.bucket)
+        out.element("Key", name.key.description)
+        out.element("UploadId", started.upload.id.text)
         out.close("InitiateMultipartUploadResult")
-        return xml(out.bytes)
+        var response = xml(out.bytes)
+        if let checksum {
+            response.headers[.checksumAlgorithm] = checksum.algorithm.rawValue.uppercased()
+            response.headers[.checksumType] = checksum.type.rawValue
+        }
+        return response
     }
 
-    func uploadPart(_ bucket: String, _ key: ObjectKey, _ part: S3Part, _ call: S3Call) async throws(Fault) -> Response {
+    func uploadPart(_ name: ObjectName, _ part: S3Part, _ call: S3Call) async throws -> Response {
         try call.checkPut()
         let taken = try await objects.putPart(
-            part.number, of: part.upload, key, in: bucket, size: call.bodyLength, call.body, by: call.session)
+            part.number, of: part.upload, name.key, in: name.bucket, size: call.bodyLength, call.body, by: call.caller)
         var response = empty(.ok)
         response.headers[.eTag] = "\"\(taken.entityTag)\""
         if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
         return response
     }
 
-    func completeMultipartUpload(
-        _ bucket: String, _ key: ObjectKey, _ upload: UploadID, _ call: S3Call
-    ) async throws(Fault) -> Response {
+    func completeMultipartUpload(_ name: ObjectName, _ upload: UploadID, _ call: S3Call) async throws -> Response {
         let document = try await call.document("CompleteMultipartUpload")
-        var parts: [(number: Int, entityTag: String)] = []
-        for part in document.all("Part") {
-            guard let number = part["PartNumber"].flatMap({ Int($0.text) }), let tag = part["ETag"]?.text else {
-                throw call.refuse(XMLElement.malformed)
+        let parts = try document.all("Part").map { part in
+            guard let number = try part.integer("PartNumber"), let tag = part["ETag"]?.text else { throw XMLElement.malformed }
+            var checksums: [String: String] = [:]
+            for algorithm in ChecksumAlgorithm.allCases {
+                checksums[algorithm.header] = part[algorithm.element.description]?.text
             }
-            parts.append((number, tag.filter { $0 != "\"" }))
+            return NamedPart(number: number, entityTag: tag.filter { $0 != "\"" }, checksums: checksums)
         }
-        guard !parts.isEmpty, parts.count <= ObjectsService.partNumberMax else { throw call.refuse(XMLElement.malformed) }
-        let version = try await objects.completeUpload(
-            upload, of: key, in: bucket, parts: parts, conditions: ObjectConditions(of: call.request), by: call.session)
+        var whole = NamedWhole()
+        whole.size = call.header("x-amz-mp-object-size").flatMap { Int64($0) }
+        whole.type = call.header("x-amz-checksum-type").flatMap(ChecksumType.init(rawValue:))
+        for algorithm in ChecksumAlgorithm.allCases { whole.checksum[algorithm.header] = call.header(algorithm.header) }
+        guard !parts.isEmpty, parts.count <= ObjectsService.partNumberMax else { throw XMLElement.malformed }
+        let stored = try await objects.completeUpload(
+            upload, of: name.key, in: name.bucket, parts: parts, whole: whole, conditions: ObjectConditions(of: call.request),
+            by: call.caller)
         var out = XMLWriter()
         out.declaration()
         out.open("CompleteMultipartUploadResult", namespace: s3Namespace)
-        out.element("Location", "/\(bucket)/\(key)")
-        out.element("Bucket", bucket)
-        out.element("Key", key.description)
-        out.element("ETag", "\"\(version.entityTag)\"")
+        out.element("Location", "/\(name.bucket)/\(name.key)")
+        out.element("Bucket", name.bucket)
+        out.element("Key", name.key.description)
+        out.element("ETag", "\"\(stored.version.entityTag)\"")
+        write(stored.version.detail.checksums, to: &out)
+        out.element("ChecksumType", stored.version.detail.checksumType)
         out.close("CompleteMultipartUploadResult")
-        return xml(out.bytes)
+        return about(stored, xml(out.bytes))
     }
 
-    func abortMultipartUpload(
-        _ bucket: String, _ key: ObjectKey, _ upload: UploadID, _ call: S3Call
-    ) async throws(Fault) -> Response {
-        try await objects.abortUpload(upload, of: key, in: bucket, by: call.session)
+    func abortMultipartUpload(_ name: ObjectName, _ upload: UploadID, _ call: S3Call) async throws -> Response {
+        try await objects.abortUpload(upload, of: name.key, in: name.bucket, by: call.caller)
         return empty(.noContent)
     }
 
-    func listParts(_ bucket: String, _ key: ObjectKey, _ upload: UploadID, _ call: S3Call) async throws(Fault) -> Response {
+    func listParts(_ name: ObjectName, _ upload: UploadID, _ call: S3Call) async throws -> Response {
         let after = try call.query.number("part-number-marker") ?? 0
         let limit = min(try call.query.number("max-parts") ?? 1000, 1000)
-        let found = try await objects.parts(of: upload, key, in: bucket, after: after, limit: limit, by: call.session)
+        let (started, found) = try await objects.parts(
+            of: upload, name.key, in: name.bucket, after: after, limit: limit, by: call.caller)
         let shown = found.prefix(limit)
         var out = XMLWriter()
         out.declaration()
         out.open("ListPartsResult", namespace: s3Namespace)
-        out.element("Bucket", bucket)
-        out.element("Key", key.description)
+        out.element("Bucket", name.bucket)
+        out.element("Key", name.key.description)
         out.element("UploadId", upload.text)
         out.element("PartNumberMarker", after)
         if let last = shown.last { out.element("NextPartNumberMarker", last.number) }
@@ -87,25 +100,34 @@ extension S3Responder {
             out.element("LastModified", part.modified)
             out.element("ETag", "\"\(part.entityTag)\"")
             out.element("Size", Int(part.size))
+            write(part.checksums, to: &out)
             out.close("Part")
         }
-        owner(&out, call)
-        out.element("StorageClass", "STANDARD")
+        write(try await objects.shown(started.owner), to: &out)
+        out.element("StorageClass", started.upload.detail.storageClass ?? "STANDARD")
+        let checksum = started.upload.detail.partChecksum.flatMap(ChecksumAlgorithm.init(header:))
+        out.element("ChecksumAlgorithm", checksum?.rawValue.uppercased())
+        out.element("ChecksumType", started.upload.detail.checksumType)
         out.close("ListPartsResult")
         return xml(out.bytes)
     }
 
-    func listMultipartUploads(_ bucket: String, _ call: S3Call) async throws(Fault) -> Response {
+    func listMultipartUploads(_ bucket: String, _ call: S3Call) async throws -> Response {
         guard call.query["delimiter"]?.isEmpty ?? true else {
-            throw Fault(.notSupported, "a delimiter in a listing of uploads", kind: .object)
+            throw S3Error.notImplemented("a delimiter in a listing of uploads")
         }
         let limit = min(try call.query.number("max-uploads") ?? 1000, 1000)
         let prefix = call.query.bytes("prefix") ?? []
         let marker = call.query.bytes("key-marker").flatMap { $0.isEmpty ? nil : $0 }
         let idMarker = call.query["upload-id-marker"].flatMap { $0.isEmpty ? nil : UploadID($0) }
-        let found = try await objects.uploads(
-            in: bucket, prefix: prefix, afterKey: marker, afterID: marker == nil ? nil : idMarker, limit: limit, by: call.session)
+        let (inside, found) = try await objects.uploads(
+            in: bucket, prefix: prefix, afterKey: marker, afterID: marker == nil ? nil : idMarker, limit: limit, by: call.caller)
         let shown = found.prefix(limit)
+        var owners: [ID<Account>: (id: String, displayName: String?)] = [:]
+        for upload in shown {
+            let owner = upload.detail.owner ?? inside.account
+            if owners[owner] == nil { owners[owner] = try await objects.shown(owner) }
+        }
         let keys = KeySpelling(call.query)
         var out = XMLWriter()
         out.declaration()
@@ -125,8 +147,8 @@ extension S3Responder {
             out.open("Upload")
             out.element("Key", keys.spelled(upload.key.bytes))
             out.element("UploadId", upload.id.text)
-            owner(&out, call)
-            out.element("StorageClass", "STANDARD")
+            if let owner = owners[upload.detail.owner ?? inside.account] { write(owner, to: &out) }
+            out.element("StorageClass", upload.detail.storageClass ?? "STANDARD")
             out.element("Initiated", upload.begun)
             out.close("Upload")
         }
@@ -134,22 +156,42 @@ extension S3Responder {
         return xml(out.bytes)
     }
 
-    private func owner(_ out: inout XMLWriter, _ call: S3Call) {
-        guard let account = call.session.account else { return }
+    private func write(_ owner: (id: String, displayName: String?), to out: inout XMLWriter) {
         for name in ["Initiator", "Owner"] as [StaticString] {
             out.open(name)
-            out.element("ID", ObjectsService.canonicalID(of: account.id))
-            out.element("DisplayName", account.number)
+            out.element("ID", owner.id)
+            out.element("DisplayName", owner.displayName)
             out.close(name)
         }
     }
 }
 
-extension S3Call {
-    /// Notes what is wrong with the body's document, for the answer.
-    func refuse(_ error: S3Error) -> Fault {
-        body.refuse(error)
-        return Fault(.malformedRequest, error.message)
+extension Request {
+    /// The checksum that the parts of an upload are to have; nil where the client does not say.
+    fileprivate func partChecksum() throws(S3Error) -> (algorithm: ChecksumAlgorithm, type: ChecksumType)? {
+        let stated = header("x-amz-checksum-type")
+        guard let name = header("x-amz-checksum-algorithm") else {
+            guard stated == nil else {
+                throw S3Error(
+                    "InvalidRequest", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+            }
+            return nil
+        }
+        guard let algorithm = ChecksumAlgorithm(rawValue: name.lowercased()) else {
+            throw S3Error(
+                "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types.")
+        }
+        let type = stated.flatMap { ChecksumType(rawValue: $0.uppercased()) }
+        guard stated == nil || type != nil else {
+            throw S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+        }
+        let wanted = type ?? ChecksumType(defaultFor: algorithm)
+        guard wanted.isPossible(with: algorithm) else {
+            throw S3Error(
+                "InvalidRequest",
+                "The \(wanted.rawValue) checksum type cannot be used with the \(algorithm.rawValue) checksum algorithm.")
+        }
+        return (algorithm, wanted)
     }
 }
 

@@ -8,15 +8,13 @@ import ObjectStorage
 import Objects
 
 extension S3Responder {
-    func putObject(_ bucket: String, _ key: ObjectKey, _ call: S3Call) async throws(Fault) -> Response {
+    func putObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         try call.checkPut()
-        var upload = ObjectUpload(bucket: bucket, key: key)
+        var upload = try call.upload(to: name)
         upload.size = call.bodyLength
-        upload.detail = try ObjectDetail(of: call.request)
-        upload.conditions = ObjectConditions(of: call.request)
-        let version = try await objects.put(upload, call.body, by: call.session)
-        var response = empty(.ok)
-        response.headers[.eTag] = "\"\(version.entityTag)\""
+        let stored = try await objects.put(upload, call.body, by: call.caller)
+        var response = about(stored, empty(.ok))
+        response.headers[.eTag] = "\"\(stored.version.entityTag)\""
         if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
         return response
     }
@@ -33,23 +31,43 @@ extension S3Call {
         }
     }
 
-    /// Headers that would change what is stored, and that are not heard yet.
+    /// Headers that would change what is stored, and that are not heard.
     private static let unbuiltPutHeaders = [
-        "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-object-lock-mode",
-        "x-amz-object-lock-legal-hold", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-grant-read",
-        "x-amz-grant-full-control", "x-amz-grant-read-acp", "x-amz-grant-write-acp", "x-amz-write-offset-bytes",
+        "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-write-offset-bytes",
     ]
+
+    /// What the headers say of an object that is to be stored.
+    func upload(to name: ObjectName) throws -> ObjectUpload {
+        var upload = ObjectUpload(bucket: name.bucket, key: name.key)
+        upload.detail = try ObjectDetail(of: request)
+        upload.acl = try request.requestedACL()
+        upload.conditions = ObjectConditions(of: request)
+        return upload
+    }
 }
 
 extension ObjectDetail {
     private static let kept = [
         "content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires",
+        "x-amz-website-redirect-location",
+    ]
+    /// Names for one kind of storage: whatever is asked for lies on the same disks and is read at once.
+    private static let storageClasses: Set<String> = [
+        "STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR",
     ]
     /// Of all names and values together.
     private static let metadataBytesMax = 2048
 
-    init(of request: Request) throws(Fault) {
+    init(of request: Request) throws {
         self.init()
+        if let text = request.header("x-amz-tagging") { tags = try TagSet.read(header: text) }
+        (retention, isHeld) = try request.requestedLock()
+        if let asked = request.header("x-amz-storage-class") {
+            guard ObjectDetail.storageClasses.contains(asked) else {
+                throw S3Error("InvalidStorageClass", "The storage class you specified is not valid")
+            }
+            storageClass = asked == "STANDARD" ? nil : asked
+        }
         for name in ObjectDetail.kept { headers[name] = request.header(name) }
         // The framing is the transfer's and not the object's.
         if let encoding = headers["content-encoding"] {
@@ -85,7 +103,7 @@ extension ObjectConditions {
 }
 
 /// A field's value without the spaces around it.
-private func trimmed(_ text: some StringProtocol) -> String {
+func trimmed(_ text: some StringProtocol) -> String {
     var rest = text[...]
     while rest.first == " " { rest = rest.dropFirst() }
     while rest.last == " " { rest = rest.dropLast() }

@@ -1,0 +1,33 @@
+//  The header fields that S3 has of its own.
+
+import HTTPTypes
+
+extension HTTPField.Name {
+    private static func known(_ text: StaticString) -> HTTPField.Name {
+        guard let name = HTTPField.Name(text.description) else { preconditionFailure("\(text) is no field's name") }
+        return name
+    }
+
+    static let requestID = known("x-amz-request-id")
+    static let versionID = known("x-amz-version-id")
+    static let deleteMarker = known("x-amz-delete-marker")
+    static let copySourceVersionID = known("x-amz-copy-source-version-id")
+    static let bucketRegion = known("x-amz-bucket-region")
+    static let partsCount = known("x-amz-mp-parts-count")
+    static let taggingCount = known("x-amz-tagging-count")
+    static let lockMode = known("x-amz-object-lock-mode")
+    static let lockUntil = known("x-amz-object-lock-retain-until-date")
+    static let legalHold = known("x-amz-object-lock-legal-hold")
+    static let storageClass = known("x-amz-storage-class")
+    static let objectSize = known("x-amz-object-size")
+    static let checksumAlgorithm = known("x-amz-checksum-algorithm")
+    static let checksumType = known("x-amz-checksum-type")
+    static let requestCharged = known("x-amz-request-charged")
+}
+
+extension HTTPFields {
+    /// Sets a field by a name that is put together; one that is no field's name is left out.
+    mutating func set(_ name: String, _ value: String) {
+        if let name = HTTPField.Name(name) { self[name] = value }
+    }
+}

@@ -1,0 +1,66 @@
+//  Settings that S3 has and this store has not: nothing is set, which is what is answered, and nothing can be.
+
+import AWSProtocol
+import Model
+import ObjectStorage
+import Objects
+
+/// A setting that is never set.
+protocol UnbuiltSettingForm: SettingForm where Value == Never {}
+
+extension UnbuiltSettingForm {
+    static func value(in settings: BucketSettings) -> Never? { nil }
+    static func read(_ document: XMLElement) throws -> Never? { throw S3Error.notImplemented(root) }
+    static func write(_ value: Never, to out: inout XMLWriter) {}
+    static func keep(_ value: Never?, of bucket: String, by call: S3Call, in objects: ObjectsService) async throws(Fault) {}
+}
+
+enum AccelerateForm: UnbuiltSettingForm {
+    static let root = "AccelerateConfiguration"
+    static let readAction = ObjectAction.getAccelerate
+    static let writeAction = ObjectAction.putAccelerate
+}
+
+enum ReplicationForm: UnbuiltSettingForm {
+    static let root = "ReplicationConfiguration"
+    static let readAction = ObjectAction.getReplication
+    static let writeAction = ObjectAction.putReplication
+    static let absence: S3Error? = S3Error(
+        "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
+}
+
+enum EncryptionForm: UnbuiltSettingForm {
+    static let root = "ServerSideEncryptionConfiguration"
+    static let readAction = ObjectAction.getEncryption
+    static let writeAction = ObjectAction.putEncryption
+    static let absence: S3Error? = S3Error(
+        "ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found", 404)
+}
+
+enum LifecycleForm: UnbuiltSettingForm {
+    static let root = "LifecycleConfiguration"
+    static let readAction = ObjectAction.getLifecycle
+    static let writeAction = ObjectAction.putLifecycle
+    static let absence: S3Error? = S3Error(
+        "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", 404)
+}
+
+enum WebsiteForm: UnbuiltSettingForm {
+    static let root = "WebsiteConfiguration"
+    static let readAction = ObjectAction.getBucketWebsite
+    static let writeAction = ObjectAction.putBucketWebsite
+    static let absence: S3Error? = S3Error(
+        "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration", 404)
+}
+
+enum LoggingForm: UnbuiltSettingForm {
+    static let root = "BucketLoggingStatus"
+    static let readAction = ObjectAction.getBucketLogging
+    static let writeAction = ObjectAction.putBucketLogging
+}
+
+enum NotificationForm: UnbuiltSettingForm {
+    static let root = "NotificationConfiguration"
+    static let readAction = ObjectAction.getNotification
+    static let writeAction = ObjectAction.putNotification
+}

@@ -1,0 +1,141 @@
+//  GetBucketAcl, PutBucketAcl, GetObjectAcl, PutObjectAcl, and lists in the headers of other calls.
+
+import AWSProtocol
+import HTTPTypes
+import Hummingbird
+import Model
+import ObjectStorage
+import Objects
+
+extension S3Responder {
+    func getBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
+        xml(try await written(try await objects.accessControlList(ofBucket: bucket, by: call.caller)))
+    }
+
+    func putBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
+        try await objects.setAccessControlList(try await call.requestedACL(), ofBucket: bucket, by: call.caller)
+        return empty(.ok)
+    }
+
+    func getObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let (found, list) = try await objects.accessControlList(of: name, by: call.caller)
+        var response = xml(try await written(list))
+        response.headers[.versionID] = found.shownVersion?.spelled
+        return response
+    }
+
+    func putObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let found = try await objects.setAccessControlList(try await call.requestedACL(), of: name, by: call.caller)
+        var response = empty(.ok)
+        response.headers[.versionID] = found.shownVersion?.spelled
+        return response
+    }
+
+    private func written(_ list: AccessControlList) async throws -> [UInt8] {
+        var shown: [ID<Account>: (id: String, displayName: String?)] = [:]
+        shown[list.owner] = try await objects.shown(list.owner)
+        for grant in list.grants {
+            if case .account(let account) = grant.grantee { shown[account] = try await objects.shown(account) }
+        }
+        var out = XMLWriter()
+        out.declaration()
+        out.open("AccessControlPolicy", namespace: s3Namespace)
+        out.open("Owner")
+        out.element("ID", shown[list.owner]?.id)
+        out.element("DisplayName", shown[list.owner]?.displayName)
+        out.close("Owner")
+        out.open("AccessControlList")
+        for grant in list.grants {
+            out.open("Grant")
+            let schema = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\""
+            switch grant.grantee {
+            case .account(let account):
+                out.open("Grantee", attributes: "\(schema) xsi:type=\"CanonicalUser\"")
+                out.element("ID", shown[account]?.id)
+                out.element("DisplayName", shown[account]?.displayName)
+            case .everyone, .anyAccount, .logDelivery:
+                out.open("Grantee", attributes: "\(schema) xsi:type=\"Group\"")
+                out.element("URI", RequestedGrantee.groups.first { $0.value == grant.grantee }?.key)
+            }
+            out.close("Grantee")
+            out.element("Permission", grant.permission.rawValue)
+            out.close("Grant")
+        }
+        out.close("AccessControlList")
+        out.close("AccessControlPolicy")
+        return out.bytes
+    }
+}
+
+extension S3Call {
+    /// The list that a call is about: by its name, by headers, or written out in the body.
+    fileprivate func requestedACL() async throws -> RequestedACL {
+        if let asked = try request.requestedACL() {
+            try await discardBody()
+            return asked
+        }
+        let document = try await self.document("AccessControlPolicy")
+        guard let list = document["AccessControlList"] else { throw malformedACL }
+        guard let owner = document["Owner"]?["ID"]?.text else { throw malformedACL }
+        let grants = try list.all("Grant").map { grant in
+            guard let grantee = grant["Grantee"],
+                let permission = grant["Permission"].flatMap({ Grant.Permission(rawValue: $0.text) })
+            else { throw malformedACL }
+            return RequestedGrant(try grantee.requestedGrantee(), permission)
+        }
+        return .grants(grants, owner: owner)
+    }
+}
+
+private let malformedACL = S3Error(
+    "MalformedACLError", "The XML you provided was not well-formed or did not validate against our published schema")
+
+extension XMLElement {
+    fileprivate func requestedGrantee() throws(S3Error) -> RequestedGrantee {
+        if let id = self["ID"]?.text { return .canonicalID(id) }
+        if let uri = self["URI"]?.text { return .group(uri) }
+        if let email = self["EmailAddress"]?.text { return .email(email) }
+        throw malformedACL
+    }
+}
+
+extension Request {
+    private static let grantFields: [(String, Grant.Permission)] = [
+        ("x-amz-grant-full-control", .fullControl), ("x-amz-grant-read", .read), ("x-amz-grant-write", .write),
+        ("x-amz-grant-read-acp", .readACL), ("x-amz-grant-write-acp", .writeACL),
+    ]
+
+    /// The list that headers ask for; nil where none does.
+    func requestedACL() throws(S3Error) -> RequestedACL? {
+        var grants: [RequestedGrant] = []
+        for (name, permission) in Request.grantFields {
+            guard let text = header(name) else { continue }
+            for part in text.split(separator: ",") { grants.append(RequestedGrant(try Request.grantee(trimmed(part)), permission)) }
+        }
+        guard let name = header("x-amz-acl") else { return grants.isEmpty ? nil : .grants(grants, owner: nil) }
+        guard grants.isEmpty else {
+            throw S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+        }
+        return .canned(try CannedACL(asked: name))
+    }
+
+    /// `id="…"`, `uri="…"` or `emailAddress="…"`.
+    private static func grantee(_ text: String) throws(S3Error) -> RequestedGrantee {
+        let halves = text.split(separator: "=", maxSplits: 1)
+        let value = halves.count == 2 ? trimmed(halves[1]).filter { $0 != "\"" } : ""
+        switch halves.first.map(trimmed)?.lowercased() {
+        case "id": return .canonicalID(value)
+        case "uri": return .group(value)
+        case "emailaddress": return .email(value)
+        default: throw S3Error("InvalidArgument", "Argument format not recognized")
+        }
+    }
+}
+
+extension CannedACL {
+    /// - Throws: `InvalidArgument` for a list that there is not.
+    init(asked name: String) throws(S3Error) {
+        guard let known = CannedACL(rawValue: name) else { throw S3Error("InvalidArgument", "Invalid ACL: \(name)") }
+        self = known
+    }
+}

@@ -1,0 +1,45 @@
+//  GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy, GetBucketPolicyStatus.
+
+import AWSProtocol
+import Hummingbird
+import Model
+import NIOCore
+import ObjectStorage
+import Objects
+
+private let noPolicy = S3Error("NoSuchBucketPolicy", "The bucket policy does not exist", 404)
+
+extension S3Responder {
+    func getBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
+        guard let text = try await objects.settings(of: bucket, for: .getBucketPolicy, by: call.caller).policy else {
+            throw noPolicy
+        }
+        var response = Response(status: .ok, body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+        response.headers[.contentType] = "application/json"
+        return response
+    }
+
+    func putBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
+        let bytes = try await call.wholeBody(bytesMax: ObjectsService.policyBytesMax)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw S3Error("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'")
+        }
+        try await objects.setPolicy(text, of: bucket, by: call.caller)
+        return empty(.noContent)
+    }
+
+    func deleteBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
+        try await objects.deletePolicy(of: bucket, by: call.caller)
+        return empty(.noContent)
+    }
+
+    func getBucketPolicyStatus(_ bucket: String, _ call: S3Call) async throws -> Response {
+        guard let isPublic = try await objects.isPolicyPublic(of: bucket, by: call.caller) else { throw noPolicy }
+        var out = XMLWriter()
+        out.declaration()
+        out.open("PolicyStatus", namespace: s3Namespace)
+        out.element("IsPublic", isPublic)
+        out.close("PolicyStatus")
+        return xml(out.bytes)
+    }
+}

@@ -1,0 +1,72 @@
+//  GetObjectAttributes.
+
+import AWSProtocol
+import HTTPTypes
+import Hummingbird
+import Listening
+import Model
+import ObjectStorage
+import Objects
+
+extension S3Responder {
+    private static let attributes: Set<String> = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+
+    func getObjectAttributes(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let asked = Set((call.header("x-amz-object-attributes") ?? "").split(separator: ",").map(trimmed))
+        guard !asked.isEmpty, asked.isSubset(of: S3Responder.attributes) else {
+            throw S3Error("InvalidArgument", "Invalid attribute name specified.")
+        }
+        let found = try await objects.object(
+            name, for: name.version == nil ? .getAttributes : .getVersionAttributes, by: call.caller)
+        let version = found.version
+        var out = XMLWriter()
+        out.declaration()
+        out.open("GetObjectAttributesResponse", namespace: s3Namespace)
+        if asked.contains("ETag") { out.element("ETag", version.entityTag) }
+        if asked.contains("Checksum"), !version.detail.checksums.isEmpty {
+            out.open("Checksum")
+            write(version.detail.checksums, to: &out)
+            out.element("ChecksumType", version.detail.shownChecksumType)
+            out.close("Checksum")
+        }
+        if asked.contains("ObjectParts"), version.detail.parts != nil { try await writeParts(of: found, call, to: &out) }
+        if asked.contains("StorageClass") { out.element("StorageClass", version.detail.storageClass ?? "STANDARD") }
+        if asked.contains("ObjectSize") { out.element("ObjectSize", Int(version.size)) }
+        out.close("GetObjectAttributesResponse")
+        var response = about(found, xml(out.bytes))
+        response.headers[.lastModified] = HTTPDate.text(version.modified)
+        return response
+    }
+
+    private func writeParts(of found: StoredObject, _ call: S3Call, to out: inout XMLWriter) async throws {
+        let limit = min(call.header("x-amz-max-parts").flatMap { Int($0) } ?? 1000, 1000)
+        let after = call.header("x-amz-part-number-marker").flatMap { Int($0) } ?? 0
+        let parts = try await objects.parts(of: found)
+        let shown = parts.filter { $0.number > after }.prefix(limit)
+        out.open("ObjectParts")
+        out.element("TotalPartsCount", parts.count)
+        out.element("PartNumberMarker", after)
+        out.element("NextPartNumberMarker", shown.last?.number ?? 0)
+        out.element("MaxParts", limit)
+        out.element("IsTruncated", (shown.last?.number ?? 0) < (parts.last?.number ?? 0))
+        // Without checksums S3 says only how many there are.
+        for part in shown where !part.checksums.isEmpty {
+            out.open("Part")
+            out.element("PartNumber", part.number)
+            out.element("Size", Int(part.size))
+            write(part.checksums, to: &out)
+            out.close("Part")
+        }
+        out.close("ObjectParts")
+    }
+
+    /// `<ChecksumCRC32>…`
+    func write(_ checksums: [String: String], to out: inout XMLWriter) {
+        for algorithm in ChecksumAlgorithm.allCases { out.element(algorithm.element, checksums[algorithm.header]) }
+    }
+}
+
+extension ObjectDetail {
+    /// What came whole has a checksum of the whole.
+    var shownChecksumType: String { checksumType ?? ChecksumType.fullObject.rawValue }
+}

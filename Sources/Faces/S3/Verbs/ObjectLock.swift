@@ -1,0 +1,88 @@
+//  GetObjectRetention, PutObjectRetention, GetObjectLegalHold, PutObjectLegalHold, and locks in the headers
+//  of other calls.
+
+import AWSProtocol
+import Hummingbird
+import Model
+import ObjectStorage
+import Objects
+
+private let noLock = S3Error(
+    "NoSuchObjectLockConfiguration", "The specified object does not have a ObjectLock configuration", 404)
+
+extension S3Responder {
+    func getObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        guard let retention = try await objects.retention(of: name, by: call.caller) else { throw noLock }
+        var out = XMLWriter()
+        out.declaration()
+        out.open("Retention", namespace: s3Namespace)
+        out.element("Mode", retention.mode.rawValue)
+        out.element("RetainUntilDate", retention.until)
+        out.close("Retention")
+        return xml(out.bytes)
+    }
+
+    func putObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let document = try await call.document("Retention")
+        var retention: Retention?
+        // An empty document takes it off.
+        if !document.children.isEmpty {
+            guard let mode = document["Mode"].flatMap({ Retention.Mode(rawValue: $0.text) }),
+                let until = document["RetainUntilDate"].flatMap({ Instant(iso8601: $0.text) })
+            else { throw XMLElement.malformed }
+            retention = Retention(mode: mode, until: until)
+        }
+        try await objects.setRetention(retention, of: name, bypassing: call.bypassesGovernance, by: call.caller)
+        return empty(.ok)
+    }
+
+    func getObjectLegalHold(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        guard let isHeld = try await objects.isHeld(name, by: call.caller) else { throw noLock }
+        var out = XMLWriter()
+        out.declaration()
+        out.open("LegalHold", namespace: s3Namespace)
+        out.element("Status", isHeld ? "ON" : "OFF")
+        out.close("LegalHold")
+        return xml(out.bytes)
+    }
+
+    func putObjectLegalHold(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let isHeld: Bool
+        switch try await call.document("LegalHold")["Status"]?.text {
+        case "ON": isHeld = true
+        case "OFF": isHeld = false
+        default: throw XMLElement.malformed
+        }
+        try await objects.setHeld(isHeld, of: name, by: call.caller)
+        return empty(.ok)
+    }
+}
+
+extension S3Call {
+    var bypassesGovernance: Bool { header("x-amz-bypass-governance-retention")?.lowercased() == "true" }
+}
+
+extension Request {
+    /// The lock that headers ask for a new version.
+    func requestedLock() throws(S3Error) -> (retention: Retention?, isHeld: Bool?) {
+        var isHeld: Bool?
+        switch header("x-amz-object-lock-legal-hold") {
+        case nil: break
+        case "ON": isHeld = true
+        case "OFF": isHeld = false
+        default: throw S3Error("InvalidArgument", "Legal Hold must be either of 'ON' or 'OFF'")
+        }
+        let mode = header("x-amz-object-lock-mode")
+        let until = header("x-amz-object-lock-retain-until-date")
+        guard mode != nil || until != nil else { return (nil, isHeld) }
+        guard let mode, let until else {
+            throw S3Error(
+                "InvalidArgument", "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
+        }
+        guard let known = Retention.Mode(rawValue: mode) else { throw S3Error("InvalidArgument", "Unknown wormMode directive.") }
+        guard let instant = Instant(iso8601: until) else {
+            throw S3Error("InvalidArgument", "The retain until date must be provided in ISO 8601 format")
+        }
+        return (Retention(mode: known, until: instant), isHeld)
+    }
+}

@@ -1,0 +1,35 @@
+//  GetObjectTagging, PutObjectTagging, DeleteObjectTagging.
+
+import AWSProtocol
+import Hummingbird
+import Model
+import ObjectStorage
+import Objects
+
+extension S3Responder {
+    func getObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let (found, tags) = try await objects.tags(of: name, by: call.caller)
+        var out = XMLWriter()
+        out.declaration()
+        out.open("Tagging", namespace: s3Namespace)
+        TagSet.write(tags, to: &out)
+        out.close("Tagging")
+        return about(found, xml(out.bytes))
+    }
+
+    func putObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        let tags = try TagSet.read(try await call.document("Tagging"))
+        return about(try await objects.setTags(tags, of: name, by: call.caller), empty(.ok))
+    }
+
+    func deleteObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        about(try await objects.setTags([:], of: name, by: call.caller), empty(.noContent))
+    }
+
+    /// An answer about a version.
+    func about(_ found: StoredObject, _ response: Response) -> Response {
+        var response = response
+        response.headers[.versionID] = found.shownVersion?.spelled
+        return response
+    }
+}

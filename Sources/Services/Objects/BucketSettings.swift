@@ -1,0 +1,82 @@
+//  What an owner sets for a bucket: the rules that span more than one of its settings. What one setting
+//  may say by itself is checked where it is read.
+
+import Authority
+import Model
+import ObjectStorage
+
+extension ObjectsService {
+    /// The longest bucket policy (Amazon S3 API Reference, "PutBucketPolicy").
+    public static let policyBytesMax = 20 * 1024
+
+    /// What is set for a bucket.
+    public func settings(of name: String, for action: ObjectAction, by caller: Caller) async throws(Fault) -> BucketSettings {
+        try await bucket(name, for: action, by: caller).settings
+    }
+
+    /// Which pages of other origins may call, as a browser asks whoever it is; nil where nothing is set.
+    public func corsRules(of name: String) async throws(Fault) -> [CORSRule]? { try await bucket(named: name).settings.cors }
+
+    /// - Throws: `wrongState` where a locked bucket is to stop keeping versions.
+    public func setVersioning(_ versioning: Versioning, of name: String, by caller: Caller) async throws(Fault) {
+        try await update(name, for: .putBucketVersioning, by: caller) { settings throws(Fault) in
+            guard settings.lock == nil || versioning == .enabled else {
+                throw Fault(
+                    .wrongState,
+                    "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+                    kind: .bucket)
+            }
+            settings.versioning = versioning
+        }
+    }
+
+    /// - Throws: `wrongState` where the bucket does not keep versions.
+    public func setLock(_ lock: ObjectLock, of name: String, by caller: Caller) async throws(Fault) {
+        try await update(name, for: .putBucketObjectLock, by: caller) { settings throws(Fault) in
+            guard settings.versioning == .enabled else {
+                throw Fault(
+                    .wrongState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration", kind: .bucket)
+            }
+            settings.lock = lock
+        }
+    }
+
+    /// - Throws: `malformedPolicy`; `denied` where a public policy is blocked.
+    public func setPolicy(_ text: String, of name: String, by caller: Caller) async throws(Fault) {
+        let policy = try PolicyDocument(parsing: text, for: .resource, charactersMax: ObjectsService.policyBytesMax)
+        guard policy.concernsOnly(resource: ObjectsService.name(of: name).description) else {
+            throw Fault(.malformedPolicy, "Policy has invalid resource", kind: .policy)
+        }
+        guard policy.concernsOnly(service: "s3") else {
+            throw Fault(.malformedPolicy, "Policy has invalid action", kind: .policy)
+        }
+        try await update(name, for: .putBucketPolicy, by: caller) { settings throws(Fault) in
+            if settings.publicAccess?.blocksPolicy == true, policy.isPublic { throw Fault.accessDenied }
+            settings.policy = text
+        }
+    }
+
+    public func deletePolicy(of name: String, by caller: Caller) async throws(Fault) {
+        try await update(name, for: .deleteBucketPolicy, by: caller) { settings throws(Fault) in settings.policy = nil }
+    }
+
+    /// Whether a bucket's policy opens it to everyone; nil where it has none.
+    public func isPolicyPublic(of name: String, by caller: Caller) async throws(Fault) -> Bool? {
+        try policies.compiled(for: try await bucket(name, for: .getBucketPolicyStatus, by: caller))?.isPublic
+    }
+
+    /// - Throws: `listsGrantToOthers` where lists are to be turned off that grant something to others.
+    public func setOwnership(_ ownership: ObjectOwnership?, of name: String, by caller: Caller) async throws(Fault) {
+        let bucket = try await bucket(name, for: .putOwnershipControls, by: caller)
+        try await backend.update(bucket) { settings throws(Fault) in
+            if ownership == .bucketOwnerEnforced,
+                settings.grants?.contains(where: { $0.grantee != .account(bucket.account) }) == true
+            {
+                throw Fault(
+                    .listsGrantToOthers, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+                    kind: .bucket)
+            }
+            settings.ownership = ownership
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//  Object lock: versions that are kept until a time, or until somebody lets go of them (Amazon S3 User
+//  Guide, "Locking objects with Object Lock").
+
+import Authority
+import Model
+import ObjectStorage
+
+extension ObjectsService {
+    /// The longest retention.
+    static let retentionDaysMax = 36_500
+
+    /// The retention of a version; nil where it has none.
+    public func retention(of name: ObjectName, by caller: Caller) async throws(Fault) -> Retention? {
+        try await lockable(name, for: .getRetention, by: caller).version.detail.retention
+    }
+
+    /// Gives a version a retention.
+    ///
+    /// - Parameter bypassing: Whether the caller wants to shorten what is retained in governance mode.
+    /// - Throws: `protected` where it would be shortened and may not be.
+    public func setRetention(
+        _ retention: Retention?, of name: ObjectName, bypassing: Bool, by caller: Caller
+    ) async throws(Fault) {
+        let found = try await lockable(name, for: .putRetention, by: caller)
+        if bypassing { try authorize(.bypassGovernance, on: found.bucket, key: name.key, by: caller) }
+        let now = chance.now()
+        if let retention { try retention.check(now: now) }
+        try await revise(found, name.key) { detail throws(Fault) in
+            if let held = detail.retention, held.until > now, retention.map({ !$0.isAtLeast(held) }) ?? true {
+                guard held.mode == .governance, bypassing else { throw Fault.locked }
+            }
+            detail.retention = retention
+        }
+    }
+
+    public func isHeld(_ name: ObjectName, by caller: Caller) async throws(Fault) -> Bool? {
+        try await lockable(name, for: .getLegalHold, by: caller).version.detail.isHeld
+    }
+
+    public func setHeld(_ isHeld: Bool, of name: ObjectName, by caller: Caller) async throws(Fault) {
+        let found = try await lockable(name, for: .putLegalHold, by: caller)
+        try await revise(found, name.key) { detail throws(Fault) in detail.isHeld = isHeld }
+    }
+
+    /// A version in a bucket that has object lock.
+    private func lockable(_ name: ObjectName, for action: ObjectAction, by caller: Caller) async throws(Fault) -> StoredObject {
+        let found = try await object(name, for: action, by: caller)
+        guard found.bucket.settings.lock != nil else {
+            throw Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
+        }
+        return found
+    }
+}
+
+extension Bucket {
+    /// The retention of a new version.
+    func retention(asked: Retention?, isHeld: Bool?, now: Instant) throws(Fault) -> Retention? {
+        guard let lock = settings.lock else {
+            guard asked == nil, isHeld == nil else {
+                throw Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
+            }
+            return nil
+        }
+        if let asked {
+            try asked.check(now: now)
+            return asked
+        }
+        return lock.standard.map { Retention(mode: $0.mode, until: now + .seconds($0.days * 86_400)) }
+    }
+}
+
+extension ObjectLock.Default {
+    var days: Int { unit == .years ? count * 365 : count }
+}
+
+extension Retention {
+    func check(now: Instant) throws(Fault) {
+        guard until > now else {
+            throw Fault(.invalidParameter, "The retain until date must be in the future!", kind: .object)
+        }
+    }
+
+    /// Whether nothing is let go of that `other` keeps.
+    func isAtLeast(_ other: Retention) -> Bool { until >= other.until && (mode == .compliance || other.mode == .governance) }
+}
+
+extension ObjectVersion {
+    /// - Throws: `protected` where it is held or retained.
+    func checkRemovable(now: Instant, bypassing: Bool) throws(Fault) {
+        if detail.isHeld == true { throw Fault.locked }
+        guard let retention = detail.retention, retention.until > now else { return }
+        guard retention.mode == .governance, bypassing else { throw Fault.locked }
+    }
+}
+
+extension Fault {
+    static let locked = Fault(.protected, "Access Denied because object protected by object lock.", kind: .object)
+}

@@ -1,0 +1,50 @@
+//  Tags of objects and buckets.
+
+import Authority
+import Model
+import ObjectStorage
+
+/// What tags may be (Amazon S3 User Guide, "Categorizing objects using tags").
+public enum ObjectTags {
+    public static let countMax = 10
+    /// Of a bucket.
+    public static let bucketCountMax = 50
+    private static let keyLengthMax = 128
+    private static let valueLengthMax = 256
+
+    public static func check(_ tags: [String: String], countMax: Int = countMax) throws(Fault) {
+        guard tags.count <= countMax else {
+            throw Fault(.invalidTag, "Object tags cannot be greater than \(countMax)", kind: .object)
+        }
+        for (key, value) in tags {
+            guard !key.isEmpty, key.utf16.count <= keyLengthMax, !key.lowercased().hasPrefix("aws:") else {
+                throw Fault(.invalidTag, "The TagKey you have provided is invalid", kind: .object)
+            }
+            guard value.utf16.count <= valueLengthMax else {
+                throw Fault(.invalidTag, "The TagValue you have provided is invalid", kind: .object)
+            }
+        }
+    }
+}
+
+extension ObjectsService {
+    public func tags(of name: ObjectName, by caller: Caller) async throws(Fault) -> (StoredObject, [String: String]) {
+        let found = try await object(name, for: name.version == nil ? .getObjectTagging : .getVersionTagging, by: caller)
+        return (found, found.version.detail.tags ?? [:])
+    }
+
+    /// Gives a version other tags; none takes them off.
+    public func setTags(_ tags: [String: String], of name: ObjectName, by caller: Caller) async throws(Fault) -> StoredObject {
+        try ObjectTags.check(tags)
+        let action: ObjectAction =
+            switch (tags.isEmpty, name.version) {
+            case (true, nil): .deleteObjectTagging
+            case (true, _): .deleteVersionTagging
+            case (false, nil): .putObjectTagging
+            case (false, _): .putVersionTagging
+            }
+        let found = try await object(name, for: action, by: caller)
+        try await revise(found, name.key) { detail throws(Fault) in detail.tags = tags.isEmpty ? nil : tags }
+        return found
+    }
+}
