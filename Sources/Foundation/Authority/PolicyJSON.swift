@@ -3,7 +3,7 @@
 //  is acceptable, so this one refuses repeated keys, keeps a number's text, and bounds depth.
 
 /// A JSON value (RFC 8259) with the members of objects in their order.
-enum PolicyJSON: Sendable, Hashable {
+package enum PolicyJSON: Sendable, Hashable {
     case object([Member])
     case array([PolicyJSON])
     case string(String)
@@ -12,13 +12,13 @@ enum PolicyJSON: Sendable, Hashable {
     case bool(Bool)
     case null
 
-    struct Member: Sendable, Hashable {
-        var key: String
-        var value: PolicyJSON
+    package struct Member: Sendable, Hashable {
+        package var key: String
+        package var value: PolicyJSON
     }
 
     /// Reads a whole text; nil where it is not JSON, nests deeper than 16 levels, or repeats a key.
-    init?(_ text: [UInt8]) {
+    package init?(_ text: [UInt8]) {
         var reader = PolicyJSONReader(bytes: text)
         guard let value = reader.value(depth: 0), reader.isAtEnd() else { return nil }
         self = value
