@@ -29,6 +29,7 @@ import Testing
         ("GET", "/b", "versioning", "GetBucketVersioning"), ("GET", "/b", "", "ListObjects"),
         ("GET", "/b", "list-type=2&prefix=a", "ListObjectsV2"), ("PUT", "/b/k", "x-id=PutObject", "PutObject"),
         ("GET", "/b", "uploads", "ListMultipartUploads"), ("POST", "/b", "delete", "DeleteObjects"),
+        ("POST", "/b", "", "PostObject"),
         ("POST", "/b/k", "uploads", "CreateMultipartUpload"), ("PUT", "/b/k", "uploadId=x&partNumber=1", "UploadPart"),
         ("GET", "/b/k", "uploadId=x", "ListParts"), ("POST", "/b/k", "uploadId=x", "CompleteMultipartUpload"),
         ("DELETE", "/b/k", "uploadId=x", "AbortMultipartUpload"), ("GET", "/b/k", "", "GetObject"),
@@ -66,7 +67,7 @@ import Testing
     @Test(arguments: [
         ("PUT", "/b", "versioning", false, "NotImplemented"), ("GET", "/b", "acl", false, "NotImplemented"),
         ("GET", "/b/k", "partNumber=1", false, "NotImplemented"),
-        ("POST", "/b", "", false, "NotImplemented"), ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
+        ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
         ("GET", "/b/k", "versionId=null", false, "NotImplemented"), ("PUT", "/b/k", "uploadId=x", false, "InvalidArgument"),
         ("PUT", "/b/k", "uploadId=x&partNumber=one", false, "InvalidArgument"), ("POST", "/b/k", "", false, "MethodNotAllowed"),
         ("PATCH", "/b/k", "", false, "MethodNotAllowed"), ("PUT", "/", "", false, "MethodNotAllowed"),

@@ -50,9 +50,18 @@ enum AWSService: Sendable, Hashable {
             return service(inCredential: header[start.upperBound...].prefix { $0 != "," && $0 != " " }, separator: "/")
         }
         let parameter = query.split(separator: "&").first { $0.hasPrefix("X-Amz-Credential=") }
-        guard let credential = parameter?.dropFirst("X-Amz-Credential=".utf8.count) else { return nil }
+        guard let credential = parameter?.dropFirst("X-Amz-Credential=".utf8.count) else {
+            return isPresignedInVersion2(query) ? "s3" : nil
+        }
         return service(
             inCredential: credential, separator: credential.contains("%2F") ? "%2F" : credential.contains("%2f") ? "%2f" : "/")
+    }
+
+    /// Whether the query has a presigned address's three parameters. The other services' calls name the
+    /// version of their signatures.
+    private static func isPresignedInVersion2(_ query: String) -> Bool {
+        let names = query.split(separator: "&").map { $0.prefix { $0 != "=" } }
+        return ["AWSAccessKeyId", "Signature", "Expires"].allSatisfy(names.contains) && !names.contains("SignatureVersion")
     }
 
     /// `AKIA…/20130524/us-east-1/s3/aws4_request`

@@ -30,6 +30,7 @@ enum S3Operation: Sendable, Hashable {
 
     // Objects.
     case putObject(ObjectName)
+    case postObject(String)
     case copyObject(ObjectName)
     case getObject(ObjectName)
     case headObject(ObjectName)
@@ -78,7 +79,7 @@ enum S3Operation: Sendable, Hashable {
             .deleteBucketPolicy(let bucket), .getBucketPolicyStatus(let bucket), .getBucketSetting(let bucket, _),
             .putBucketSetting(let bucket, _), .deleteBucketSetting(let bucket, _), .listObjects(let bucket),
             .listObjectsV2(let bucket), .listObjectVersions(let bucket), .listMultipartUploads(let bucket),
-            .deleteObjects(let bucket), .preflight(let bucket):
+            .deleteObjects(let bucket), .postObject(let bucket), .preflight(let bucket):
             bucket
         case .putObject(let name), .copyObject(let name), .getObject(let name), .headObject(let name),
             .getObjectAttributes(let name), .deleteObject(let name), .getObjectAcl(let name), .putObjectAcl(let name),
@@ -128,7 +129,7 @@ enum S3Operation: Sendable, Hashable {
         case "DELETE" where query.has("policy"): self = .deleteBucketPolicy(bucket)
         case "DELETE": self = .deleteBucket(bucket)
         case "POST" where query.has("delete"): self = .deleteObjects(bucket)
-        case "POST": throw .notImplemented("POST to a bucket")
+        case "POST": self = .postObject(bucket)
         case "OPTIONS": self = .preflight(bucket)
         default: throw .notAllowed
         }

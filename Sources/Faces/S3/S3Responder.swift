@@ -24,6 +24,8 @@ struct S3Call: Sendable {
     let body: S3Body
     /// How long the object in the body is, where the client has said so.
     let bodyLength: Int64?
+    /// The fields of a form whose file is the body.
+    var form: PostForm?
 
     func header(_ name: String) -> String? { request.header(name) }
 }
@@ -32,6 +34,16 @@ extension Request {
     /// The first value of a header; the name in lower case.
     func header(_ name: String) -> String? {
         HTTPField.Name(name).flatMap { headers[$0] }
+    }
+
+    /// With more headers.
+    fileprivate func with(_ added: [(name: String, value: String)]) -> Request {
+        guard !added.isEmpty else { return self }
+        var head = head
+        for (name, value) in added {
+            if let name = HTTPField.Name(name) { head.headerFields.append(HTTPField(name: name, value: value)) }
+        }
+        return Request(head: head, body: body)
     }
 }
 
@@ -82,12 +94,17 @@ struct S3Responder: Sendable {
         let query = S3Query(target.query)
         let found = try S3Operation(
             try S3Target(path: target.path), method: request.method.rawValue, query: query,
-            copies: request.header("x-amz-copy-source") != nil)
+            copies: request.header("x-amz-copy-source") != nil || query.movesCopySource)
         operation = found
         var body: S3Body?
         do {
             if case .preflight(let bucket) = found { return try await preflight(bucket, request) }
-            let call = try await authenticate(request, target, query, context, requestID)
+            let call: S3Call
+            if case .postObject(let bucket) = found {
+                call = try await formCall(to: bucket, request, query, context, requestID)
+            } else {
+                call = try await authenticate(request, target, query, context, requestID)
+            }
             body = call.body
             return try await perform(found, call)
         } catch {
@@ -122,6 +139,7 @@ struct S3Responder: Sendable {
         case .listMultipartUploads(let bucket): try await listMultipartUploads(bucket, call)
         case .deleteObjects(let bucket): try await deleteObjects(bucket, call)
         case .putObject(let name): try await putObject(name, call)
+        case .postObject: try await postObject(call)
         case .copyObject(let name): try await copyObject(name, call)
         case .getObject(let name): try await getObject(name, call)
         case .headObject(let name): try await headObject(name, call)
@@ -155,90 +173,72 @@ struct S3Responder: Sendable {
         let signed = SignatureV4.Request(
             method: request.method.rawValue, rawPath: target.path, rawQuery: target.query,
             headers: request.signableFields)
-        let circumstances = Circumstances(
-            now: now, sourceAddress: context.sourceAddress, secureTransport: isSecure, userAgent: request.header("user-agent"),
-            region: objects.region)
+        let circumstances = circumstances(of: request, context, now)
         let session: Session
-        let payload: Payload
-        if let claim = try claim(signed) {
-            let known: IdentityService.Identified?
-            do throws(Fault) { known = try await identity.identify(claim.accessKey) } catch { throw S3Error(error) }
-            // Temporary credentials have keys of their own, which are not known here.
-            guard let known, claim.securityToken == nil else { throw S3Error(.invalidClientTokenId) }
-            do throws(SignatureV4.Refusal) {
-                let verified = try claim.verify(signed, secret: known.secret, now: now, pathStyle: .asSent, keys: signingKeys)
-                payload = Payload(verified, secret: known.secret, keys: signingKeys)
-            } catch { throw S3Error(error) }
+        let proof: S3Proof
+        let claim = try S3Claim(signed)
+        if let claim {
+            let known = try await identify(claim.accessKey, securityToken: claim.securityToken)
+            proof = try claim.verify(signed, secret: known.secret, now: now, keys: signingKeys)
             session = known.session(circumstances)
         } else {
             session = Session(anonymousIn: circumstances)
-            payload = Payload(unsigned: request.header("x-amz-content-sha256"))
+            proof = S3Proof(unsigned: signed)
         }
-        let isSigned = session.principal.kind != .anonymous
+        let request = request.with(proof.movedHeaders)
         let conditions = S3Conditions(
             request: request, query: query,
-            authType: isSigned ? request.headers[.authorization] == nil ? "REST-QUERY-STRING" : "REST-HEADER" : nil,
-            signatureVersion: isSigned ? "AWS4-HMAC-SHA256" : nil)
-        let (body, length) = try self.body(of: request, payload, context)
+            authType: claim.map { _ in request.headers[.authorization] == nil ? "REST-QUERY-STRING" : "REST-HEADER" },
+            signatureVersion: claim?.version)
+        let (body, length) = try self.body(of: request, proof, context)
         return S3Call(
             caller: Caller(session, condition: conditions.value), request: request, query: query, requestID: requestID, now: now,
             body: body, bodyLength: length)
     }
 
-    /// What the request says of who signed it; nil where nobody did.
-    private func claim(_ request: SignatureV4.Request) throws(S3Error) -> SignatureV4.Claim? {
-        do throws(SignatureV4.Refusal) { return try SignatureV4.Claim(request) } catch {
-            if case .missingAuthenticationToken = error { return nil }
-            throw S3Error(error)
-        }
+    /// The owner of an access key.
+    ///
+    /// - Throws: `InvalidAccessKeyId` where there is none.
+    func identify(_ accessKey: String, securityToken: String?) async throws(S3Error) -> IdentityService.Identified {
+        let known: IdentityService.Identified?
+        do throws(Fault) { known = try await identity.identify(accessKey) } catch { throw S3Error(error) }
+        // Temporary credentials have keys of their own, which are not known here.
+        guard let known, securityToken == nil else { throw S3Error(.invalidClientTokenId) }
+        return known
+    }
+
+    /// What policies may ask of a call.
+    func circumstances(of request: Request, _ context: HTTPConnection, _ now: Instant) -> Circumstances {
+        Circumstances(
+            now: now, sourceAddress: context.sourceAddress, secureTransport: isSecure, userAgent: request.header("user-agent"),
+            region: objects.region)
     }
 
     // MARK: Its body
 
-    /// What is known of a body before it comes.
-    private struct Payload {
-        let form: SignatureV4.Verified.Payload
-        /// What the chunks of a signed stream are signed with.
-        let chain: SignatureV4.ChunkChain?
-
-        init(_ verified: SignatureV4.Verified, secret: String, keys: SignatureV4.SigningKeys) {
-            form = verified.payload
-            chain = SignatureV4.ChunkChain(after: verified.claim, secret: secret, keys: keys)
-        }
-
-        /// - Parameter stated: What `x-amz-content-sha256` says of a body that nobody signed.
-        init(unsigned stated: String?) {
-            chain = nil
-            switch stated {
-            case let form? where form.hasPrefix("STREAMING-"): self.form = .streaming(form)
-            case let hash? where hash.utf8.count == 64: form = .declared(hash.lowercased())
-            default: form = .unsigned
-            }
-        }
-    }
-
-    private func body(of request: Request, _ payload: Payload, _ context: HTTPConnection) throws(S3Error) -> (S3Body, Int64?) {
+    private func body(of request: Request, _ proof: S3Proof, _ context: HTTPConnection) throws(S3Error) -> (S3Body, Int64?) {
         var decoder: ChunkedDecoder?
         var payloadHash: String?
         var length = request.header("content-length").flatMap { Int64($0) }
-        switch payload.form {
+        switch proof.payload {
         case .checked, .unsigned: break
         case .declared(let hash): payloadHash = hash
         case .streaming(let form):
             let isSigned = form.hasPrefix("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
             guard isSigned || form == "STREAMING-UNSIGNED-PAYLOAD-TRAILER" else { throw .notImplemented(form) }
-            guard !isSigned || payload.chain != nil else { throw .accessDenied }
-            decoder = ChunkedDecoder(chain: isSigned ? payload.chain : nil, hasTrailer: form.hasSuffix("-TRAILER"))
+            guard !isSigned || proof.chain != nil else { throw .accessDenied }
+            decoder = ChunkedDecoder(chain: isSigned ? proof.chain : nil, hasTrailer: form.hasSuffix("-TRAILER"))
             length = request.header("x-amz-decoded-content-length").flatMap { Int64($0) }
         }
         let checks = try BodyChecks({ request.header($0) }, payloadHash: payloadHash)
-        let waits = request.header("expect")?.lowercased() == "100-continue"
-        let channel = context.channel
-        let body = S3Body(request.body, decoder: decoder, checks: checks, length: length) {
-            guard waits else { return }
-            try? await channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .continue)))
-        }
+        let body = S3Body(request.body, decoder: decoder, checks: checks, length: length) { await invite(request, context) }
         return (body, length)
+    }
+
+    /// Tells a client that waits with its body that it may send it.
+    func invite(_ request: Request, _ context: HTTPConnection) async {
+        guard request.header("expect")?.lowercased() == "100-continue" else { return }
+        try? await context.channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .continue)))
     }
 
     // MARK: Answers

@@ -52,6 +52,14 @@ struct PostForm: Sendable, Hashable {
             case .version2(let accessKey, _): accessKey
             }
         }
+
+        /// As policies name it (`s3:signatureversion`).
+        var version: String {
+            switch self {
+            case .version4: "AWS4-HMAC-SHA256"
+            case .version2: "AWS"
+            }
+        }
     }
 
     private static let version4Fields = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"]
@@ -112,8 +120,8 @@ struct PostForm: Sendable, Hashable {
         for name in PostForm.keptHeaders { headers[name] = request[name] }
         for (name, value) in values {
             switch name {
-            case "acl": headers[.amazonACL] = value
-            case "tagging": headers[.amazonTagging] = try PostForm.tags(value)
+            case "acl": headers.set("x-amz-acl", value)
+            case "tagging": headers.set("x-amz-tagging", try PostForm.tags(value))
             case _ where PostForm.unheardHeaders.contains(name): break
             case _ where PostForm.entityHeaders.contains(name) || name.hasPrefix("x-amz-"):
                 guard let field = HTTPField.Name(name) else {
@@ -128,13 +136,10 @@ struct PostForm: Sendable, Hashable {
 
     /// A set of tags as the header has it: `one=1&two=2`.
     private static func tags(_ document: String) throws(S3Error) -> String {
-        let tagging = try XMLElement(document: Array(document.utf8), root: "Tagging")
-        var pairs: [String] = []
-        for tag in tagging["TagSet"]?.all("Tag") ?? [] {
-            guard let key = tag["Key"]?.text, let value = tag["Value"]?.text else { throw XMLElement.malformed }
-            pairs.append("\(PercentEncoding.encoded(Array(key.utf8)))=\(PercentEncoding.encoded(Array(value.utf8)))")
-        }
-        return pairs.joined(separator: "&")
+        let tags = try TagSet.read(try XMLElement(document: Array(document.utf8), root: "Tagging"))
+        return tags.sorted { $0.key < $1.key }.map { key, value in
+            "\(PercentEncoding.encoded(Array(key.utf8)))=\(PercentEncoding.encoded(Array(value.utf8)))"
+        }.joined(separator: "&")
     }
 
     // MARK: Its answer
@@ -171,9 +176,4 @@ extension S3Error {
             "InvalidArgument",
             "Bucket POST must contain a field named '\(name)'.  If it is specified, please check the order of the fields.")
     }
-}
-
-extension HTTPField.Name {
-    fileprivate static var amazonACL: HTTPField.Name { HTTPField.Name("x-amz-acl") ?? .server }
-    fileprivate static var amazonTagging: HTTPField.Name { HTTPField.Name("x-amz-tagging") ?? .server }
 }

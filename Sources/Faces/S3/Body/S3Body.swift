@@ -64,7 +64,12 @@ final class S3Body: ObjectBody {
                 await body.invite()
             }
             while ready.isEmpty {
-                guard let bytes = try await raw.next() else {
+                let bytes: ByteBuffer?
+                do { bytes = try await raw.next() } catch {
+                    if let refusal = error as? S3Error { body.state.withLock { $0.refusal = refusal } }
+                    throw error
+                }
+                guard let bytes else {
                     try body.end()
                     return nil
                 }

@@ -26,7 +26,7 @@ extension S3Call {
         if let unbuilt = S3Call.unbuiltPutHeaders.first(where: { header($0) != nil }) {
             throw Fault(.notSupported, unbuilt, kind: .object)
         }
-        guard bodyLength != nil || !needsLength else {
+        guard bodyLength != nil || form != nil || !needsLength else {
             throw Fault(.missingParameter, "You must provide the Content-Length HTTP header.", kind: .object)
         }
     }

@@ -1,0 +1,132 @@
+//  Who a request says it is from, in either of the signatures that S3 knows, and what is known once the
+//  claim is proven.
+
+import AWSProtocol
+import Model
+
+/// What a request says of its own signature. Nothing in it is proven.
+enum S3Claim: Sendable {
+    case version4(SignatureV4.Claim)
+    case version2(SignatureV2.Claim)
+
+    /// Nil where nobody signed the request.
+    ///
+    /// - Throws: What S3 says to a claim that cannot be read.
+    init?(_ request: SignatureV4.Request) throws(S3Error) {
+        do throws(SignatureV2.Refusal) {
+            if let claim = try SignatureV2.Claim(request) {
+                self = .version2(claim)
+                return
+            }
+        } catch { throw S3Error(error) }
+        do throws(SignatureV4.Refusal) { self = .version4(try SignatureV4.Claim(request)) } catch {
+            if case .missingAuthenticationToken = error { return nil }
+            throw S3Error(error)
+        }
+    }
+
+    /// As policies name it (`s3:signatureversion`).
+    var version: String {
+        switch self {
+        case .version4: "AWS4-HMAC-SHA256"
+        case .version2: "AWS"
+        }
+    }
+
+    var accessKey: String {
+        switch self {
+        case .version4(let claim): claim.accessKey
+        case .version2(let claim): claim.accessKey
+        }
+    }
+
+    /// The token of temporary credentials.
+    var securityToken: String? {
+        switch self {
+        case .version4(let claim): claim.securityToken
+        case .version2(let claim): claim.securityToken
+        }
+    }
+
+    /// Checks the claim against the request and the key's secret.
+    func verify(
+        _ request: SignatureV4.Request, secret: String, now: Instant, keys: SignatureV4.SigningKeys
+    ) throws(S3Error) -> S3Proof {
+        switch self {
+        case .version4(let claim):
+            do throws(SignatureV4.Refusal) {
+                let verified = try claim.verify(request, secret: secret, now: now, pathStyle: .asSent, keys: keys)
+                guard case .streaming(let form) = verified.payload, form.hasPrefix("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") else {
+                    return S3Proof(payload: verified.payload)
+                }
+                return S3Proof(
+                    payload: verified.payload, chain: SignatureV4.ChunkChain(after: claim, secret: secret, keys: keys))
+            } catch { throw S3Error(error) }
+        case .version2(let claim):
+            do throws(SignatureV2.Refusal) {
+                try claim.verify(request, secret: secret, now: now)
+            } catch { throw S3Error(error) }
+            var proof = S3Proof(unsigned: request)
+            proof.movedHeaders = claim.movedHeaders(of: request)
+            return proof
+        }
+    }
+}
+
+/// What is known of a request before its body comes.
+struct S3Proof: Sendable {
+    var payload: SignatureV4.Verified.Payload
+    /// What the body's chunks are signed with, where they are.
+    var chain: SignatureV4.ChunkChain?
+    /// Headers that stand in the query of a presigned request, where they were signed.
+    var movedHeaders: [(name: String, value: String)] = []
+
+    init(payload: SignatureV4.Verified.Payload, chain: SignatureV4.ChunkChain? = nil) {
+        self.payload = payload
+        self.chain = chain
+    }
+
+    /// Of a body that no signature speaks of: what the request itself says of it.
+    ///
+    /// - Parameter request: With its headers' names in lower case.
+    init(unsigned request: SignatureV4.Request) {
+        func value(_ name: String) -> String? { request.headers.first { $0.name == name }?.value }
+        switch value("x-amz-content-sha256") {
+        case let form? where form.hasPrefix("STREAMING-"): payload = .streaming(form)
+        case let hash? where hash.utf8.count == 64: payload = .declared(hash.lowercased())
+        default:
+            let isChunked = value("content-encoding")?.lowercased().contains("aws-chunked") ?? false
+            payload = isChunked ? .streaming("STREAMING-UNSIGNED-PAYLOAD-TRAILER") : .unsigned
+        }
+    }
+}
+
+extension S3Query {
+    /// Whether it is of a presigned copy in Version 2, whose source was moved there from the headers.
+    var movesCopySource: Bool { has("AWSAccessKeyId") && names.contains { $0.lowercased() == "x-amz-copy-source" } }
+}
+
+extension S3Error {
+    init(_ refusal: SignatureV2.Refusal) {
+        switch refusal {
+        case .malformedAuthorization:
+            self.init("InvalidArgument", "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature")
+        case .severalSignatures:
+            self.init(
+                "InvalidArgument",
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the "
+                    + "Authorization header should be specified")
+        case .incompleteQuery:
+            self.init(
+                "AccessDenied", "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters", 403)
+        case .malformedExpiry(let text):
+            self.init("AccessDenied", "Invalid date (should be seconds since epoch): \(text.prefix(64))", 403)
+        case .missingDate: self.init("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header", 403)
+        case .timeTooSkewed:
+            self.init(
+                "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)
+        case .expired: self.init("AccessDenied", "Request has expired", 403)
+        case .signatureDoesNotMatch: self.init(SignatureV4.Refusal.signatureDoesNotMatch())
+        }
+    }
+}
