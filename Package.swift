@@ -122,8 +122,8 @@ let house: [Part] = [
         uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true,
         testUses: ["CloudTesting"]),
     Part(
-        name: "Objects", folder: "Services/Objects", uses: ["Model", "Authority", "Checksums", "ObjectStorage"],
-        products: ["NIOCore", "Crypto"]),
+        name: "Objects", folder: "Services/Objects", uses: ["Model", "Platform", "Authority", "Checksums", "ObjectStorage"],
+        products: ["NIOCore", "NIOPosix", "Crypto"]),
     Part(
         name: "CloudTesting", folder: "Services/CloudTesting",
         uses: ["Model", "Authority", "Database", "DatabaseTesting", "Store", "Operations", "Identity", "Compute"],

@@ -207,18 +207,36 @@ public struct LifecycleRule: Sendable, Hashable, Codable {
 
 /// How new objects are encrypted that say nothing of their own.
 public struct BucketEncryption: Sendable, Hashable, Codable {
-    /// The key service's key; nil: the store's own.
-    public enum Method: Sendable, Hashable, Codable {
-        case store
-        case keyService(String?)
-    }
-
-    public var method: Method
+    public var method: EncryptionMethod
     public var usesBucketKey: Bool
 
-    public init(method: Method, usesBucketKey: Bool = false) {
+    public init(method: EncryptionMethod, usesBucketKey: Bool = false) {
         self.method = method
         self.usesBucketKey = usesBucketKey
+    }
+}
+
+/// Who keeps the key that an object's own key is sealed with.
+public enum EncryptionMethod: Sendable, Hashable, Codable {
+    /// The store (SSE-S3).
+    case store
+    /// The key service (SSE-KMS), under a key's name; nil: the account's own for S3.
+    case keyService(String?)
+    /// The client, who brings it with each call (SSE-C).
+    case customer
+}
+
+/// How one object is encrypted at rest.
+public struct ObjectEncryption: Sendable, Hashable, Codable {
+    public var method: EncryptionMethod
+    public var usesBucketKey: Bool?
+    /// The object's own key, sealed, in Base64.
+    public var sealedKey: String
+
+    public init(method: EncryptionMethod, usesBucketKey: Bool? = nil, sealedKey: String) {
+        self.method = method
+        self.usesBucketKey = usesBucketKey
+        self.sealedKey = sealedKey
     }
 }
 

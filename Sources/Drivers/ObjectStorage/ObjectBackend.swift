@@ -136,7 +136,7 @@ extension BodySource {
     }
 
     /// Several, one after the other, each begun when the one before it has ended.
-    init(joining sources: [@Sendable () async throws(Fault) -> BodySource]) {
+    public init(joining sources: [@Sendable () async throws(Fault) -> BodySource]) {
         let state = Mutex((next: 0, current: BodySource?.none))
         self.init { () throws(Fault) in
             while true {

@@ -49,6 +49,8 @@ public struct ObjectDetail: Sendable, Hashable, Codable {
     public var isHeld: Bool?
     /// Nil: `STANDARD`.
     public var storageClass: String?
+    /// Nil: the bytes lie as they came.
+    public var encryption: ObjectEncryption?
 
     public init() {}
 }
@@ -156,6 +158,13 @@ public struct ObjectPart: Sendable, Hashable {
     public var start: Int64
     public var size: Int64
     public var checksums: [String: String]
+
+    public init(number: Int, start: Int64, size: Int64, checksums: [String: String] = [:]) {
+        self.number = number
+        self.start = start
+        self.size = size
+        self.checksums = checksums
+    }
 
     public var range: Range<Int64> { start..<start + size }
 }

@@ -72,6 +72,8 @@ extension S3Error {
         case (.wrongState, .version): self.init("MethodNotAllowed", fault.message, 405)
         case (.wrongState, .bucket): self.init("InvalidBucketState", fault.message, 409)
         case (.protected, _): self.init("AccessDenied", fault.message, 403)
+        case (.noSuchKey, _): self.init("KMS.NotFoundException", fault.message)
+        case (.keyIsDisabled, _): self.init("KMS.DisabledException", fault.message)
         case (.checksumMismatch, _): self.init("BadDigest", fault.message)
         case (.listsAreOff, _): self.init("AccessControlListNotSupported", fault.message)
         case (.listsGrantToOthers, _): self.init("InvalidBucketAclWithObjectOwnership", fault.message)

@@ -37,7 +37,7 @@ public struct Credentials: Sendable, Hashable, CustomStringConvertible, CustomRe
 }
 
 /// `count` random bytes.
-func randomBytes(_ count: Int, _ chance: Chance) -> [UInt8] {
+public func randomBytes(_ count: Int, _ chance: Chance) -> [UInt8] {
     var bytes: [UInt8] = []
     while bytes.count < count {
         let bits = chance.bits()

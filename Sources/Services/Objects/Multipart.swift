@@ -15,6 +15,12 @@ public struct StartedUpload: Sendable {
     public var owner: ID<Account> { upload.detail.owner ?? bucket.account }
 }
 
+/// A part that was taken, and the upload that it is of.
+public struct StartedPart: Sendable {
+    public let upload: PartedUpload
+    public let part: UploadedPart
+}
+
 extension ObjectsService {
     public static let partNumberMax = 10_000
     /// All parts but the last are at least so long.
@@ -24,7 +30,8 @@ extension ObjectsService {
 
     /// Begins an upload of an object in parts.
     public func beginUpload(_ upload: ObjectUpload, by caller: Caller) async throws(Fault) -> StartedUpload {
-        let (bucket, detail) = try await admit(upload, by: caller)
+        var (bucket, detail) = try await admit(upload, by: caller)
+        detail.encryption = try await encryption(upload.encryption, of: upload.key, in: bucket, by: caller)?.kept
         let id = UploadID(hexDigits(chance.bits()) + hexDigits(chance.bits()))
         let begun = PartedUpload(id: id, key: upload.key, begun: chance.now(), detail: detail)
         try await backend.change(upload.key, in: bucket) { change throws(Fault) in try change.begin(begun) }
@@ -34,8 +41,8 @@ extension ObjectsService {
     /// Takes a part, in place of one of its number.
     public func putPart(
         _ number: Int, of id: UploadID, _ key: ObjectKey, in bucketName: String, size: Int64?, _ body: some ObjectBody,
-        by caller: Caller
-    ) async throws(Fault) -> UploadedPart {
+        customer: CustomerKey? = nil, by caller: Caller
+    ) async throws(Fault) -> StartedPart {
         guard (1...ObjectsService.partNumberMax).contains(number) else {
             throw Fault(
                 .invalidParameter, "Part number must be an integer between 1 and \(ObjectsService.partNumberMax), inclusive",
@@ -43,16 +50,19 @@ extension ObjectsService {
         }
         let bucket = try await bucket(bucketName, key: key, for: .putObject, by: caller)
         // Asked before the bytes come, and again when they have.
-        if let name = try await upload(id, of: key, in: bucket).detail.partChecksum { body.makeChecksum(name) }
-        return try await take(body, size: size, in: bucket) { taken throws(Fault) in
+        let upload = try await upload(id, of: key, in: bucket)
+        if let name = upload.detail.partChecksum { body.makeChecksum(name) }
+        let sealing = try await self.key(of: upload.detail.encryption, key, in: bucket, customer: customer)
+        return try await take(body, size: size, sealedWith: sealing, in: bucket) { taken throws(Fault) in
             let checksums = body.checksum.map { [$0.name: $0.value] } ?? [:]
+            let stored = sealing == nil ? taken.size : SealedBytes.sealedLength(of: taken.size)
             let part = UploadedPart(
-                number: number, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), checksums: checksums,
+                number: number, size: stored, entityTag: taken.entityTag, modified: chance.now(), checksums: checksums,
                 body: taken.body)
             return try await backend.change(key, in: bucket) { change throws(Fault) in
                 guard try change.upload(id) != nil else { throw Fault.noUpload }
                 try change.put(part, of: id)
-                return part
+                return StartedPart(upload: upload, part: part)
             }
         }
     }
@@ -62,14 +72,15 @@ extension ObjectsService {
     /// - Parameter range: Which of so many bytes.
     public func copyPart(
         _ number: Int, of id: UploadID, _ key: ObjectKey, in bucketName: String, from source: ObjectName,
-        sourceConditions: ObjectConditions, range: (Int64) throws(Fault) -> Range<Int64>, by caller: Caller
-    ) async throws(Fault) -> (source: StoredObject, part: UploadedPart) {
-        let (found, part, bytes) = try await readSource(source, conditions: sourceConditions, by: caller) {
-            version throws(Fault) in try range(version.size)
-        }
+        sourceConditions: ObjectConditions, sourceCustomer: CustomerKey?, customer: CustomerKey?,
+        range: (Int64) throws(Fault) -> Range<Int64>, by caller: Caller
+    ) async throws(Fault) -> (source: StoredObject, part: StartedPart) {
+        let (found, part, bytes) = try await readSource(
+            source, conditions: sourceConditions, customer: sourceCustomer, by: caller
+        ) { found throws(Fault) in try range(found.version.size) }
         let taken = try await putPart(
             number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound,
-            StoredObjectBody(source: bytes, checksum: nil), by: caller)
+            StoredObjectBody(source: bytes, checksum: nil), customer: customer, by: caller)
         return (found, taken)
     }
 
@@ -101,7 +112,7 @@ extension ObjectsService {
                 throw Fault.noUpload
             }
             try conditions.check(replacing: try change.current())
-            let taken = try ObjectsService.check(parts, of: id, change)
+            let taken = try ObjectsService.check(parts, of: id, change, areSealed: upload.detail.encryption != nil)
             let size = taken.reduce(0) { $0 + $1.size }
             if let stated = whole.size, stated != size {
                 throw Fault(
@@ -122,10 +133,12 @@ extension ObjectsService {
     }
 
     /// The parts that are named, if an object can be made of them.
-    private static func check(_ parts: [NamedPart], of id: UploadID, _ change: any KeyChange) throws(Fault) -> [UploadedPart] {
+    private static func check(
+        _ parts: [NamedPart], of id: UploadID, _ change: any KeyChange, areSealed: Bool
+    ) throws(Fault) -> [UploadedPart] {
         var taken: [UploadedPart] = []
         for (place, asked) in parts.enumerated() {
-            guard let part = try change.part(asked.number, of: id), part.entityTag == asked.entityTag,
+            guard var part = try change.part(asked.number, of: id), part.entityTag == asked.entityTag,
                 asked.checksums.allSatisfy({ part.checksums[$0.key] == $0.value })
             else {
                 throw Fault(
@@ -133,6 +146,7 @@ extension ObjectsService {
                     "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified "
                         + "entity tag may not match the part's entity tag.", kind: .part)
             }
+            if areSealed { part.size = SealedBytes.plainLength(of: part.size) }
             guard part.size >= partBytesMin || place == parts.count - 1 else {
                 throw Fault(.wrongState, "Your proposed upload is smaller than the minimum allowed size", kind: .part)
             }
@@ -159,7 +173,10 @@ extension ObjectsService {
     ) async throws(Fault) -> (upload: StartedUpload, parts: [UploadedPart]) {
         let bucket = try await bucket(bucketName, key: key, for: .listParts, by: caller)
         let upload = try await upload(id, of: key, in: bucket)
-        let parts = try await backend.parts(of: id, in: bucket, after: after, limit: limit + 1)
+        var parts = try await backend.parts(of: id, in: bucket, after: after, limit: limit + 1)
+        if upload.detail.encryption != nil {
+            for place in parts.indices { parts[place].size = SealedBytes.plainLength(of: parts[place].size) }
+        }
         return (StartedUpload(bucket: bucket, upload: upload), parts)
     }
 

@@ -76,6 +76,7 @@ public struct ObjectUpload: Sendable {
     public var key: ObjectKey
     public var detail = ObjectDetail()
     public var acl: RequestedACL?
+    public var encryption: RequestedEncryption?
     /// How long the body is, where the client has said so.
     public var size: Int64?
     public var conditions = ObjectConditions()
@@ -103,8 +104,10 @@ extension ObjectsService {
     /// Stores an object; durable when it returns.
     public func put(_ upload: ObjectUpload, _ body: some ObjectBody, by caller: Caller) async throws(Fault) -> StoredObject {
         let (bucket, given) = try await admit(upload, by: caller)
-        return try await take(body, size: upload.size, in: bucket) { taken throws(Fault) in
+        let encryption = try await encryption(upload.encryption, of: upload.key, in: bucket, by: caller)
+        return try await take(body, size: upload.size, sealedWith: encryption?.key, in: bucket) { taken throws(Fault) in
             var detail = given
+            detail.encryption = encryption?.kept
             if let (name, value) = body.checksum { detail.checksums[name] = value }
             let version = ObjectVersion(
                 id: .null, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), detail: detail, body: taken.body)
@@ -143,11 +146,14 @@ extension ObjectsService {
     }
 
     /// Takes a body to its end and keeps it with what `keep` does; nothing of it is left where either fails.
+    ///
+    /// - Parameter key: Nil for what lies as it came.
     func take<Kept>(
-        _ body: some ObjectBody, size: Int64?, in bucket: Bucket,
+        _ body: some ObjectBody, size: Int64?, sealedWith key: SymmetricKey?, in bucket: Bucket,
         keep: (_ taken: (size: Int64, entityTag: String, body: BodyReference)) async throws(Fault) -> Kept
     ) async throws(Fault) -> Kept {
-        let sink = try await backend.stage(size: size, in: bucket)
+        let sink = try await backend.stage(size: key == nil ? size : size.map(SealedBytes.sealedLength), in: bucket)
+        var sealer = key.map { BodySealer($0, salt: randomBytes(SealedBytes.saltBytes, chance)) }
         do {
             var hash = Insecure.MD5()
             var taken: Int64 = 0
@@ -157,8 +163,9 @@ extension ObjectsService {
                     throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
                 }
                 piece.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
-                try await sink.append(piece)
+                try await sink.append(try sealer?.take(piece) ?? piece)
             }
+            if let last = try sealer?.finish() { try await sink.append(last) }
             return try await keep((taken, hexDigits(Array(hash.finalize())), try await sink.finish()))
         } catch {
             await sink.abandon()
@@ -193,9 +200,10 @@ extension ObjectsService {
     ///
     /// - Throws: As `object(_:for:by:)`; `preconditionFailed` or `notModified` where a condition says so.
     public func object(
-        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), by caller: Caller
+        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), customer: CustomerKey? = nil, by caller: Caller
     ) async throws(Fault) -> StoredObject {
         let found = try await object(name, for: name.version == nil ? .getObject : .getVersion, by: caller)
+        _ = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
         switch conditions.verdict(on: found.version) {
         case .failed: throw Fault.precondition
         case .notModified: throw Fault(.notModified, "Not Modified", kind: .object)
@@ -210,28 +218,32 @@ extension ObjectsService {
 
     /// Opens an object's bytes. A version that is replaced at that moment is no refusal: the next one is read.
     ///
-    /// - Parameter range: Which of a version's bytes.
+    /// - Parameters:
+    ///   - customer: The key that the client brings, where it has encrypted the object.
+    ///   - range: Which of a version's bytes.
     /// - Throws: As `object`, and what `range` throws.
     public func read(
-        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), by caller: Caller,
-        range: (ObjectVersion) throws(Fault) -> Range<Int64>
+        _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), customer: CustomerKey? = nil,
+        by caller: Caller, range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         for _ in 1..<ObjectsService.readingsMax {
-            do throws(Fault) { return try await readOnce(name, conditions, caller, range) } catch {
+            do throws(Fault) { return try await readOnce(name, conditions, customer, caller, range) } catch {
                 guard error == ObjectFaults.bodyIsGone else { throw error }
             }
         }
-        return try await readOnce(name, conditions, caller, range)
+        return try await readOnce(name, conditions, customer, caller, range)
     }
 
     private func readOnce(
-        _ name: ObjectName, _ conditions: ObjectConditions, _ caller: Caller,
-        _ range: (ObjectVersion) throws(Fault) -> Range<Int64>
+        _ name: ObjectName, _ conditions: ObjectConditions, _ customer: CustomerKey?, _ caller: Caller,
+        _ range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
-        let found = try await object(name, conditions: conditions, by: caller)
-        let range = try range(found.version)
+        let found = try await object(name, conditions: conditions, customer: customer, by: caller)
+        let range = try await range(found)
         guard let body = found.version.body, !range.isEmpty else { return (found, range, BodySource([])) }
-        return (found, range, try await backend.read(body, range, in: found.bucket))
+        let key = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
+        guard let key else { return (found, range, try await backend.read(body, range, in: found.bucket)) }
+        return (found, range, try await readSealed(found, body, range, key))
     }
 
     // MARK: Delete
@@ -274,6 +286,8 @@ extension ObjectsService {
     public struct CopyDirectives: Sendable {
         public var keepsDetail = true
         public var keepsTags = true
+        /// The key that the client brings for the source.
+        public var customer: CustomerKey?
 
         public init() {}
     }
@@ -284,13 +298,15 @@ extension ObjectsService {
         by caller: Caller
     ) async throws(Fault) -> (source: StoredObject, copy: StoredObject) {
         let isItself = source.key == upload.key && source.bucket == upload.bucket && source.version == nil
-        if isItself, directives.keepsDetail, upload.detail.storageClass == nil {
+        if isItself, directives.keepsDetail, upload.detail.storageClass == nil, upload.encryption == nil {
             throw Fault(
                 .malformedRequest,
                 "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
                     + "metadata, storage class, website redirect location or encryption attributes.", kind: .object)
         }
-        let (found, _, bytes) = try await readSource(source, conditions: sourceConditions, by: caller) { 0..<$0.size }
+        let (found, _, bytes) = try await readSource(
+            source, conditions: sourceConditions, customer: directives.customer, by: caller
+        ) { 0..<$0.version.size }
         let own = found.version.detail
         var upload = upload
         upload.size = found.version.size
@@ -302,11 +318,11 @@ extension ObjectsService {
 
     /// Reads what is to be copied: a condition that does not hold is a refusal, whichever it is.
     func readSource(
-        _ name: ObjectName, conditions: ObjectConditions, by caller: Caller,
-        range: (ObjectVersion) throws(Fault) -> Range<Int64>
+        _ name: ObjectName, conditions: ObjectConditions, customer: CustomerKey?, by caller: Caller,
+        range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         do throws(Fault) {
-            return try await read(name, conditions: conditions, by: caller, range: range)
+            return try await read(name, conditions: conditions, customer: customer, by: caller, range: range)
         } catch {
             throw error.code == .notModified ? Fault.precondition : error
         }
@@ -347,7 +363,16 @@ extension ObjectsService {
     /// The parts that an object was uploaded in; none of one that came whole.
     public func parts(of found: StoredObject) async throws(Fault) -> [ObjectPart] {
         guard let body = found.version.body else { return [] }
-        return try await backend.pieces(of: body, in: found.bucket)
+        let pieces = try await backend.pieces(of: body, in: found.bucket)
+        guard found.version.detail.encryption != nil else { return pieces }
+        var start: Int64 = 0
+        return pieces.map { piece in
+            var part = piece
+            part.size = SealedBytes.plainLength(of: piece.size)
+            part.start = start
+            start += part.size
+            return part
+        }
     }
 
     /// Changes what a version is kept with, where it stands.

@@ -10,13 +10,21 @@ import ObjectStorage
 public struct ObjectsService: Sendable {
     let backend: any ObjectBackend
     let accounts: any AccountDirectory
+    /// Seals the keys of objects that are encrypted by the store itself.
+    let seal: Seal
+    let keys: any KeyService
     let chance: Chance
     public let region: String
     let policies = CompiledPolicies()
 
-    public init(backend: any ObjectBackend, accounts: any AccountDirectory, chance: Chance, region: String) {
+    public init(
+        backend: any ObjectBackend, accounts: any AccountDirectory, seal: Seal, keys: any KeyService, chance: Chance,
+        region: String
+    ) {
         self.backend = backend
         self.accounts = accounts
+        self.seal = seal
+        self.keys = keys
         self.chance = chance
         self.region = region
     }

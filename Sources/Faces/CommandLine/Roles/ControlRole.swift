@@ -115,9 +115,11 @@ struct ControlProcess: Sendable {
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
+        let keys = try LocalKeyService(
+            path: installation.objects + "/keys.json", seal: seal, chance: chance, region: configuration.region)
         let objects = ObjectsService(
-            backend: bodies, accounts: CloudAccounts(identity: services.identity, chance: chance), chance: chance,
-            region: configuration.region)
+            backend: bodies, accounts: CloudAccounts(identity: services.identity, chance: chance), seal: seal, keys: keys,
+            chance: chance, region: configuration.region)
         let s3 = S3Face(
             identity: services.identity, objects: objects, isSecure: configuration.security != .none, chance: chance, logger: log)
         let face = awsFace(services, cluster, s3, security, readiness)

@@ -29,14 +29,6 @@ enum ReplicationForm: UnbuiltSettingForm {
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
 }
 
-enum EncryptionForm: UnbuiltSettingForm {
-    static let root = "ServerSideEncryptionConfiguration"
-    static let readAction = ObjectAction.getEncryption
-    static let writeAction = ObjectAction.putEncryption
-    static let absence: S3Error? = S3Error(
-        "ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found", 404)
-}
-
 enum LifecycleForm: UnbuiltSettingForm {
     static let root = "LifecycleConfiguration"
     static let readAction = ObjectAction.getLifecycle

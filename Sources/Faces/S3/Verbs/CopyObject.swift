@@ -13,10 +13,12 @@ extension S3Responder {
         var directives = ObjectsService.CopyDirectives()
         directives.keepsDetail = try keeps(call.header("x-amz-metadata-directive"), "metadata")
         directives.keepsTags = try keeps(call.header("x-amz-tagging-directive"), "tagging")
+        directives.customer = try call.request.customerKey(.source)
         let (found, stored) = try await objects.copy(
             source.name, sourceConditions: source.conditions, to: try call.upload(to: name), directives, by: call.caller)
         var response = about(stored, copied("CopyObjectResult", stored.version.entityTag, stored.version.modified))
         response.headers[.copySourceVersionID] = found.shownVersion?.spelled
+        describe(stored.version.detail.encryption, call.request, in: &response.headers)
         return response
     }
 
@@ -42,6 +44,7 @@ extension S3Responder {
         }
         let (found, taken) = try await objects.copyPart(
             part.number, of: part.upload, name.key, in: name.bucket, from: source.name, sourceConditions: source.conditions,
+            sourceCustomer: try call.request.customerKey(.source), customer: try call.request.customerKey(),
             range: { size throws(Fault) in
                 guard let range else { return 0..<size }
                 guard let part = range.within(size) else {
@@ -49,7 +52,8 @@ extension S3Responder {
                 }
                 return part
             }, by: call.caller)
-        var response = copied("CopyPartResult", taken.entityTag, taken.modified)
+        var response = copied("CopyPartResult", taken.part.entityTag, taken.part.modified)
+        describe(taken.upload.detail.encryption, call.request, in: &response.headers)
         response.headers[.copySourceVersionID] = found.shownVersion?.spelled
         return response
     }

@@ -11,15 +11,15 @@ import Objects
 
 extension S3Responder {
     func getObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let asked = call.header("range").flatMap(ByteRange.init)
-        let conditions = ObjectConditions(of: call.request)
-        let (found, range, source) = try await objects.read(name, conditions: conditions, by: call.caller) { version in
-            guard let asked else { return 0..<version.size }
+        let wanted = try WantedBytes(call)
+        let (found, range, source) = try await objects.read(
+            name, conditions: ObjectConditions(of: call.request), customer: try call.request.customerKey(), by: call.caller
+        ) { found throws(Fault) in
             // Nothing is read where the range is not there.
-            return asked.within(version.size) ?? 0..<0
+            try await stretch(wanted, of: found) ?? 0..<0
         }
-        if asked != nil, range.isEmpty { throw unsatisfiable(found.version.size) }
-        let (status, fields) = head(of: found, asked == nil ? nil : range, call)
+        if wanted != .whole, range.isEmpty, found.version.size > 0 || wanted != .part(1) { throw unsatisfiable(wanted, found) }
+        let (status, fields) = head(of: found, wanted, range, call)
         // The head is not sent before the first bytes are found good.
         let bytes = source.makeAsyncIterator()
         let first = try await bytes.next()
@@ -33,19 +33,27 @@ extension S3Responder {
     }
 
     func headObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let found = try await objects.object(name, conditions: ObjectConditions(of: call.request), by: call.caller)
-        var part: Range<Int64>?
-        if let asked = call.header("range").flatMap(ByteRange.init) {
-            guard let range = asked.within(found.version.size) else { throw unsatisfiable(found.version.size) }
-            part = range
-        }
-        let (status, fields) = head(of: found, part, call)
+        let wanted = try WantedBytes(call)
+        let found = try await objects.object(
+            name, conditions: ObjectConditions(of: call.request), customer: try call.request.customerKey(), by: call.caller)
+        guard let range = try await stretch(wanted, of: found) else { throw unsatisfiable(wanted, found) }
+        let (status, fields) = head(of: found, wanted, range, call)
         return Response(status: status, headers: fields)
     }
 
-    /// - Parameter part: Nil for the whole.
+    /// Which bytes are wanted of an object; nil where it has none of them.
+    private func stretch(_ wanted: WantedBytes, of found: StoredObject) async throws(Fault) -> Range<Int64>? {
+        switch wanted {
+        case .whole: return 0..<found.version.size
+        case .range(let range): return range.within(found.version.size)
+        case .part(let number):
+            guard found.version.detail.parts != nil else { return number == 1 ? 0..<found.version.size : nil }
+            return try await objects.parts(of: found).first { $0.number == number }?.range
+        }
+    }
+
     private func head(
-        of found: StoredObject, _ part: Range<Int64>?, _ call: S3Call
+        of found: StoredObject, _ wanted: WantedBytes, _ range: Range<Int64>, _ call: S3Call
     ) -> (status: HTTPResponse.Status, fields: HTTPFields) {
         let version = found.version
         var fields = HTTPFields()
@@ -65,18 +73,18 @@ extension S3Responder {
         }
         if let isHeld = version.detail.isHeld { fields[.legalHold] = isHeld ? "ON" : "OFF" }
         fields[.storageClass] = version.detail.storageClass
+        describe(version.detail.encryption, call.request, in: &fields)
         override(&fields, call.query)
-        guard let part else {
-            // A checksum is of the whole.
-            if call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
-                for (name, value) in version.detail.checksums { fields.set(name, value) }
-                if !version.detail.checksums.isEmpty { fields[.checksumType] = version.detail.shownChecksumType }
-            }
-            fields[.contentLength] = String(version.size)
-            return (.ok, fields)
+        fields[.contentLength] = String(range.upperBound - range.lowerBound)
+        // A checksum is of the whole.
+        if range.lowerBound == 0, range.upperBound == version.size, call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
+            for (name, value) in version.detail.checksums { fields.set(name, value) }
+            if !version.detail.checksums.isEmpty { fields[.checksumType] = version.detail.shownChecksumType }
         }
-        fields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(version.size)"
-        fields[.contentLength] = String(part.upperBound - part.lowerBound)
+        if case .part = wanted { fields[.partsCount] = version.detail.parts.map(String.init) }
+        guard wanted != .whole else { return (.ok, fields) }
+        // Nothing at all has no range.
+        if !range.isEmpty { fields[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(version.size)" }
         return (.partialContent, fields)
     }
 
@@ -90,10 +98,33 @@ extension S3Responder {
         for (parameter, name) in names { if let value = query[parameter] { fields[name] = value } }
     }
 
-    private func unsatisfiable(_ size: Int64) -> S3Error {
+    private func unsatisfiable(_ wanted: WantedBytes, _ found: StoredObject) -> S3Error {
+        if case .part = wanted { return S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable", 416) }
         var error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
-        error.fields["content-range"] = "bytes */\(size)"
+        error.fields["content-range"] = "bytes */\(found.version.size)"
         return error
+    }
+}
+
+/// Which of an object's bytes a call wants.
+private enum WantedBytes: Sendable, Hashable {
+    case whole
+    case range(ByteRange)
+    case part(Int)
+
+    init(_ call: S3Call) throws {
+        let range = call.header("range").flatMap(ByteRange.init)
+        guard let text = call.query["partNumber"] else {
+            self = range.map(WantedBytes.range) ?? .whole
+            return
+        }
+        guard range == nil else {
+            throw S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+        }
+        guard let number = Int(text), (1...ObjectsService.partNumberMax).contains(number) else {
+            throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+        }
+        self = .part(number)
     }
 }
 

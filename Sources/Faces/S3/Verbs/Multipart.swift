@@ -25,6 +25,7 @@ extension S3Responder {
         out.element("UploadId", started.upload.id.text)
         out.close("InitiateMultipartUploadResult")
         var response = xml(out.bytes)
+        describe(started.upload.detail.encryption, call.request, in: &response.headers)
         if let checksum {
             response.headers[.checksumAlgorithm] = checksum.algorithm.rawValue.uppercased()
             response.headers[.checksumType] = checksum.type.rawValue
@@ -35,9 +36,11 @@ extension S3Responder {
     func uploadPart(_ name: ObjectName, _ part: S3Part, _ call: S3Call) async throws -> Response {
         try call.checkPut()
         let taken = try await objects.putPart(
-            part.number, of: part.upload, name.key, in: name.bucket, size: call.bodyLength, call.body, by: call.caller)
+            part.number, of: part.upload, name.key, in: name.bucket, size: call.bodyLength, call.body,
+            customer: try call.request.customerKey(), by: call.caller)
         var response = empty(.ok)
-        response.headers[.eTag] = "\"\(taken.entityTag)\""
+        describe(taken.upload.detail.encryption, call.request, in: &response.headers)
+        response.headers[.eTag] = "\"\(taken.part.entityTag)\""
         if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
         return response
     }
@@ -70,7 +73,9 @@ extension S3Responder {
         write(stored.version.detail.checksums, to: &out)
         out.element("ChecksumType", stored.version.detail.checksumType)
         out.close("CompleteMultipartUploadResult")
-        return about(stored, xml(out.bytes))
+        var response = about(stored, xml(out.bytes))
+        describe(stored.version.detail.encryption, call.request, in: &response.headers)
+        return response
     }
 
     func abortMultipartUpload(_ name: ObjectName, _ upload: UploadID, _ call: S3Call) async throws -> Response {

@@ -14,6 +14,7 @@ extension S3Responder {
         upload.size = call.bodyLength
         let stored = try await objects.put(upload, call.body, by: call.caller)
         var response = about(stored, empty(.ok))
+        describe(stored.version.detail.encryption, call.request, in: &response.headers)
         response.headers[.eTag] = "\"\(stored.version.entityTag)\""
         if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
         return response
@@ -32,15 +33,14 @@ extension S3Call {
     }
 
     /// Headers that would change what is stored, and that are not heard.
-    private static let unbuiltPutHeaders = [
-        "x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm", "x-amz-write-offset-bytes",
-    ]
+    private static let unbuiltPutHeaders = ["x-amz-write-offset-bytes"]
 
     /// What the headers say of an object that is to be stored.
     func upload(to name: ObjectName) throws -> ObjectUpload {
         var upload = ObjectUpload(bucket: name.bucket, key: name.key)
         upload.detail = try ObjectDetail(of: request)
         upload.acl = try request.requestedACL()
+        upload.encryption = try request.requestedEncryption()
         upload.conditions = ObjectConditions(of: request)
         return upload
     }

@@ -1,0 +1,48 @@
+//  How a bucket's new objects are encrypted where they say nothing of their own.
+
+import AWSProtocol
+import Model
+import ObjectStorage
+import Objects
+
+enum EncryptionForm: PlainSettingForm {
+    static let root = "ServerSideEncryptionConfiguration"
+    static let readAction = ObjectAction.getEncryption
+    static let writeAction = ObjectAction.putEncryption
+    static let part: any WritableKeyPath<BucketSettings, BucketEncryption?> & Sendable = \BucketSettings.encryption
+    static let absence: S3Error? = S3Error(
+        "ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found", 404)
+
+    static func read(_ document: XMLElement) throws -> BucketEncryption? {
+        let rules = document.all("Rule")
+        guard rules.count == 1, let standard = rules[0]["ApplyServerSideEncryptionByDefault"] else { throw XMLElement.malformed }
+        let usesBucketKey = try rules[0].flag("BucketKeyEnabled") ?? false
+        let key = standard["KMSMasterKeyID"].flatMap { $0.text.isEmpty ? nil : $0.text }
+        switch standard["SSEAlgorithm"]?.text {
+        case "AES256":
+            guard key == nil else {
+                throw S3Error(
+                    "InvalidArgument",
+                    "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse")
+            }
+            return BucketEncryption(method: .store, usesBucketKey: usesBucketKey)
+        case "aws:kms": return BucketEncryption(method: .keyService(key), usesBucketKey: usesBucketKey)
+        case "aws:kms:dsse": throw S3Error.notImplemented("aws:kms:dsse")
+        default: throw XMLElement.malformed
+        }
+    }
+
+    static func write(_ value: BucketEncryption, to out: inout XMLWriter) {
+        out.open("Rule")
+        out.open("ApplyServerSideEncryptionByDefault")
+        switch value.method {
+        case .store, .customer: out.element("SSEAlgorithm", "AES256")
+        case .keyService(let key):
+            out.element("SSEAlgorithm", "aws:kms")
+            out.element("KMSMasterKeyID", key)
+        }
+        out.close("ApplyServerSideEncryptionByDefault")
+        out.element("BucketKeyEnabled", value.usesBucketKey)
+        out.close("Rule")
+    }
+}
