@@ -52,9 +52,23 @@ struct AWSResponder: HTTPResponder {
     }
 
     func respond(to request: Request, context: HTTPConnection) async throws -> Response {
-        var exchange = Exchange(request, context, requestID: requestID(), now: chance.now())
+        let target = RequestTarget(request)
+        // Until the signature is read: who answers, and the words of its refusal.
+        let service = AWSService.of(
+            scope: AWSService.scope(header: request.headers[.authorization], query: target.query), path: target.path,
+            host: request.head.authority)
+        let asksHealth = request.method == .get && AWSResponder.healthPaths.contains(target.path)
+        if service == .s3, let s3, !asksHealth { return await s3.respond(to: request, context: context) }
+        // A page of machines takes longer to write than the connection's loop can be held up for.
+        return await withTaskExecutorPreference(globalConcurrentExecutor) {
+            await respond(
+                to: request, Exchange(request, target, service, context, requestID: requestID(), now: chance.now()))
+        }
+    }
+
+    private func respond(to request: Request, _ exchange: consuming Exchange) async -> Response {
+        var exchange = exchange
         if request.method == .get, let health = await health(exchange) { return health }
-        if exchange.service == .s3, let s3 { return await s3.respond(to: request, context: context) }
         let beginning = ContinuousClock.now
         let response: Response
         let code: String
@@ -71,13 +85,17 @@ struct AWSResponder: HTTPResponder {
         return response
     }
 
+    private static let livePath = "/health/live"
+    private static let readyPath = "/health/ready"
+    private static let healthPaths: Set = [livePath, readyPath]
+
     /// What load balancers ask, unsigned: `/health/live` whether the process answers, `/health/ready`
     /// whether it can serve calls. They learn nothing else here.
     private func health(_ exchange: Exchange) async -> Response? {
         let isWell: Bool
         switch exchange.path {
-        case "/health/live": isWell = true
-        case "/health/ready": isWell = await readiness() == nil
+        case AWSResponder.livePath: isWell = true
+        case AWSResponder.readyPath: isWell = await readiness() == nil
         default: return nil
         }
         guard byAddress.admit(exchange.sourceAddress, now: exchange.now) else { return refuse(tooFast, exchange).response }
@@ -233,19 +251,20 @@ private struct Exchange {
     /// Why the signature was refused, for the words that a service has of its own for it.
     private(set) var refusal: SignatureV4.Refusal?
 
-    init(_ request: Request, _ context: HTTPConnection, requestID: String, now: Instant) {
+    init(
+        _ request: Request, _ target: RequestTarget, _ service: AWSService, _ context: HTTPConnection, requestID: String,
+        now: Instant
+    ) {
         self.requestID = requestID
         self.now = now
+        self.service = service
         method = request.method.rawValue
-        let target = RequestTarget(request)
         path = target.path
         query = target.query
         host = request.head.authority
         headers = request.signableFields
         sourceAddress = context.sourceAddress ?? ""
         userAgent = request.headers[.userAgent]
-        // Until the signature is read: who answers, and the words of its refusal.
-        service = .of(scope: AWSService.scope(header: request.headers[.authorization], query: query), path: path, host: host)
     }
 
     /// Notes the refusal of the signature; the fault ends the call.

@@ -46,8 +46,10 @@ enum AWSService: Sendable, Hashable {
         if let header {
             // Signature Version 2 in a header is spoken by the object store alone.
             if header.hasPrefix("AWS ") { return "s3" }
-            guard let start = header.firstRange(of: "Credential=") else { return nil }
-            return service(inCredential: header[start.upperBound...].prefix { $0 != "," && $0 != " " }, separator: "/")
+            let fields = header.utf8.split { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: " ") }
+            guard let credential = fields.first(where: { $0.starts(with: "Credential=".utf8) }) else { return nil }
+            let parts = credential.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            return parts.count >= 5 ? String(Substring(parts[parts.count - 2])) : nil
         }
         let parameter = query.split(separator: "&").first { $0.hasPrefix("X-Amz-Credential=") }
         guard let credential = parameter?.dropFirst("X-Amz-Credential=".utf8.count) else {

@@ -9,20 +9,34 @@ public enum PercentEncoding {
         var text: [UInt8] = []
         text.reserveCapacity(bytes.count)
         for byte in bytes {
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+            if isUnreserved(byte) {
                 text.append(byte)
-            default: text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            } else {
+                text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
             }
         }
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// Whether encoding changes nothing.
+    static func isPlain(_ bytes: some Sequence<UInt8>) -> Bool { bytes.allSatisfy(isUnreserved) }
+
+    /// RFC 3986, section 2.3.
+    private static func isUnreserved(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+            true
+        default: false
+        }
+    }
+
     /// A `%` that two hex digits do not follow stands for itself.
     public static func decoded(_ text: some Sequence<UInt8>, plusIsSpace: Bool) -> [UInt8] {
+        let text = Array(text)
+        guard text.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) else { return text }
         var bytes: [UInt8] = []
-        var rest = Array(text)[...]
+        var rest = text[...]
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "+"), plusIsSpace {
                 bytes.append(0x20)

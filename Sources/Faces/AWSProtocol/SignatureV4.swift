@@ -68,7 +68,14 @@ public enum SignatureV4 {
 
         /// The values of a header, in order; the name in lower case.
         func values(_ name: String) -> [String] {
-            headers.compactMap { $0.name.utf8.count == name.utf8.count && $0.name.lowercased() == name ? $0.value : nil }
+            var values: [String] = []
+            for header in headers where Request.isNamed(header.name, name) { values.append(header.value) }
+            return values
+        }
+
+        /// Whether a header's name, in either case, is one in lower case.
+        static func isNamed(_ header: String, _ name: String) -> Bool {
+            header.utf8.count == name.utf8.count && (header == name || header.lowercased() == name)
         }
     }
 }

@@ -25,17 +25,31 @@ extension SignatureV4 {
         /// One line for each signed header; repeated ones are folded, runs of blanks become one space.
         /// One that is absent counts as empty.
         private static func headerLines(_ request: Request, _ signedHeaders: [String]) -> String {
-            var values: [String: [String]] = [:]
-            for header in request.headers { values[header.name.lowercased(), default: []].append(collapsed(header.value)) }
-            return signedHeaders.map { "\($0):\((values[$0] ?? []).joined(separator: ","))\n" }.joined()
+            var lines = ""
+            for name in signedHeaders {
+                lines += name
+                var separator = ":"
+                for header in request.headers where Request.isNamed(header.name, name) {
+                    lines += separator
+                    lines += collapsed(header.value)
+                    separator = ","
+                }
+                lines += separator == ":" ? ":\n" : "\n"
+            }
+            return lines
         }
 
         private static func collapsed(_ value: String) -> String {
+            guard value.utf8.contains(where: { $0 == 0x20 || $0 == 0x09 }) else { return value }
             let words = value.utf8.split { $0 == 0x20 || $0 == 0x09 }
             return words.map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
         }
 
         static func paths(_ rawPath: String, _ style: PathStyle) -> [String] {
+            // Nothing in it could be spelled in another way.
+            if style == .asSent, !rawPath.isEmpty, PercentEncoding.isPlain(rawPath.utf8.lazy.filter { $0 != UInt8(ascii: "/") }) {
+                return [rawPath]
+            }
             let segments = rawPath.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
             let reencoded = segments.map { PercentEncoding.encoded(PercentEncoding.decoded($0, plusIsSpace: false)) }
                 .joined(separator: "/")

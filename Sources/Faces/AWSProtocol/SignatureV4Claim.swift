@@ -58,11 +58,11 @@ extension SignatureV4.Claim {
             throw .incompleteSignature("Unsupported AWS 'algorithm': '\(word.prefix(64))'.")
         }
         var fields: [String: String] = [:]
-        for field in (rest ?? "").split(separator: ",") {
-            let (name, value) = split(trimmed(field), at: UInt8(ascii: "="))
+        for field in (rest ?? "").utf8.split(separator: UInt8(ascii: ",")) {
+            let (name, value) = split(trimmed(Substring(field)), at: UInt8(ascii: "="))
             guard let value, fields.updateValue(String(value), forKey: String(name)) == nil else {
                 throw .incompleteSignature(
-                    "'\(field.prefix(64))' not a valid key=value pair (missing equal-sign) in Authorization header.")
+                    "'\(Substring(field).prefix(64))' not a valid key=value pair (missing equal-sign) in Authorization header.")
             }
         }
         let dates = request.values("x-amz-date")
@@ -114,7 +114,8 @@ extension SignatureV4.Claim {
     private init(
         form: Form, credential: String, date: String, signedHeaders: String, signature: String, token: String?
     ) throws(SignatureV4.Refusal) {
-        let parts = credential.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let parts = credential.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
         guard parts.count == 5, parts.allSatisfy({ (1...Self.partBytesMax).contains($0.utf8.count) }) else {
             throw .incompleteSignature(
                 "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got "
@@ -134,8 +135,10 @@ extension SignatureV4.Claim {
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '\(parts[1])' != "
                     + "'\(day)', from '\(signed.iso8601Basic)'.")
         }
-        let names = signedHeaders.split(separator: ";", omittingEmptySubsequences: false).map { $0.lowercased() }
-        guard names.count <= Self.signedHeadersMax, Set(names).count == names.count, !names.contains("") else {
+        let names = signedHeaders.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
+            .map { Substring($0).lowercased() }.sorted()
+        guard names.count <= Self.signedHeadersMax, zip(names, names.dropFirst()).allSatisfy({ $0 != $1 }), !names.contains("")
+        else {
             throw .incompleteSignature("SignedHeaders must name each header once.")
         }
         guard signature.utf8.count == 64, let signature = bytes(hexDigits: signature) else { throw .signatureDoesNotMatch() }
@@ -143,7 +146,7 @@ extension SignatureV4.Claim {
         self.form = form
         accessKey = parts[0]
         scope = SignatureV4.Scope(date: parts[1], region: parts[2], service: parts[3])
-        self.signedHeaders = names.sorted()
+        self.signedHeaders = names
         self.signature = signature
         securityToken = token
         self.signed = signed

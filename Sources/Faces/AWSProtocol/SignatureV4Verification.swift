@@ -89,9 +89,10 @@ extension SignatureV4.Claim {
     /// Host and every `x-amz-` header must be signed, or a stranger on the way could change them.
     private func checkSignedHeaders(_ request: SignatureV4.Request) throws(SignatureV4.Refusal) {
         guard signedHeaders.contains("host") else { throw .headersNotSigned(["host"]) }
-        let present = Set(request.headers.map { $0.name.lowercased() }.filter { $0.hasPrefix("x-amz-") })
-        let unsigned = present.subtracting(signedHeaders)
-        guard unsigned.isEmpty else { throw .headersNotSigned(unsigned.sorted()) }
+        let unsigned = request.headers.lazy.map(\.name).filter { name in
+            !signedHeaders.contains { SignatureV4.Request.isNamed(name, $0) } && name.lowercased().hasPrefix("x-amz-")
+        }
+        guard unsigned.isEmpty else { throw .headersNotSigned(Set(unsigned.map { $0.lowercased() }).sorted()) }
     }
 
     /// The last line of the canonical request, and what it means for the body.

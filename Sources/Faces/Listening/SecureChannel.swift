@@ -25,7 +25,7 @@ extension HTTPServerBuilder {
     /// HTTP/1.1, over TLS where there is a context.
     static func listener(_ configuration: HTTP1Channel.Configuration, _ context: ListenerContext?) -> HTTPServerBuilder {
         .init { responder in
-            let plain = HTTP1Channel(responder: responder, configuration: configuration)
+            let plain = LoopChannel(base: HTTP1Channel(responder: responder, configuration: configuration))
             guard let context else { return plain }
             return SecureChannel(base: plain, context: context)
         }

@@ -60,13 +60,48 @@ enum S3Operation: Sendable, Hashable {
     /// As the API Reference and the meters name it.
     var name: String {
         switch self {
-        case .getBucketSetting(_, let setting): return "GetBucket\(setting.name)"
-        case .putBucketSetting(_, let setting): return "PutBucket\(setting.name)"
-        case .deleteBucketSetting(_, let setting): return "DeleteBucket\(setting.name)"
-        default:
-            let text = String(describing: self)
-            let word = text.prefix { $0 != "(" }
-            return word.prefix(1).uppercased() + word.dropFirst()
+        case .getBucketSetting(_, let setting): "GetBucket\(setting.name)"
+        case .putBucketSetting(_, let setting): "PutBucket\(setting.name)"
+        case .deleteBucketSetting(_, let setting): "DeleteBucket\(setting.name)"
+        case .listBuckets: "ListBuckets"
+        case .createBucket: "CreateBucket"
+        case .headBucket: "HeadBucket"
+        case .deleteBucket: "DeleteBucket"
+        case .getBucketLocation: "GetBucketLocation"
+        case .getBucketAcl: "GetBucketAcl"
+        case .putBucketAcl: "PutBucketAcl"
+        case .getBucketPolicy: "GetBucketPolicy"
+        case .putBucketPolicy: "PutBucketPolicy"
+        case .deleteBucketPolicy: "DeleteBucketPolicy"
+        case .getBucketPolicyStatus: "GetBucketPolicyStatus"
+        case .listObjects: "ListObjects"
+        case .listObjectsV2: "ListObjectsV2"
+        case .listObjectVersions: "ListObjectVersions"
+        case .listMultipartUploads: "ListMultipartUploads"
+        case .deleteObjects: "DeleteObjects"
+        case .putObject: "PutObject"
+        case .postObject: "PostObject"
+        case .copyObject: "CopyObject"
+        case .getObject: "GetObject"
+        case .headObject: "HeadObject"
+        case .getObjectAttributes: "GetObjectAttributes"
+        case .deleteObject: "DeleteObject"
+        case .getObjectAcl: "GetObjectAcl"
+        case .putObjectAcl: "PutObjectAcl"
+        case .getObjectTagging: "GetObjectTagging"
+        case .putObjectTagging: "PutObjectTagging"
+        case .deleteObjectTagging: "DeleteObjectTagging"
+        case .getObjectRetention: "GetObjectRetention"
+        case .putObjectRetention: "PutObjectRetention"
+        case .getObjectLegalHold: "GetObjectLegalHold"
+        case .putObjectLegalHold: "PutObjectLegalHold"
+        case .createMultipartUpload: "CreateMultipartUpload"
+        case .uploadPart: "UploadPart"
+        case .uploadPartCopy: "UploadPartCopy"
+        case .listParts: "ListParts"
+        case .completeMultipartUpload: "CompleteMultipartUpload"
+        case .abortMultipartUpload: "AbortMultipartUpload"
+        case .preflight: "Preflight"
         }
     }
 

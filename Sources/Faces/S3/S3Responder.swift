@@ -31,9 +31,14 @@ struct S3Call: Sendable {
 }
 
 extension Request {
-    /// The first value of a header; the name in lower case.
+    /// The value of a header, whose name is in lower case; those of one that comes repeatedly are joined (RFC 9110,
+    /// section 5.3). A few fields are gone through quicker than a name is made to look up.
     func header(_ name: String) -> String? {
-        HTTPField.Name(name).flatMap { headers[$0] }
+        var value: String?
+        for field in headers where field.name.canonicalName == name {
+            value = value.map { "\($0), \(field.value)" } ?? field.value
+        }
+        return value
     }
 
     /// With more headers.

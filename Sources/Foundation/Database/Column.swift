@@ -129,10 +129,12 @@ public struct JSON<Document: Codable & Sendable>: Column {
         }
     }
 
-    public static func take(_ row: inout Row) throws(Fault) -> JSON {
-        let text = try row.takeText()
+    public static func take(_ row: inout Row) throws(Fault) -> JSON { try JSON(text: try row.takeText()) }
+
+    /// Reads the text of a stored document.
+    public init(text: String) throws(Fault) {
         do {
-            return JSON(try JSONDecoder().decode(Document.self, from: Data(text.utf8)))
+            self.init(try JSONDecoder().decode(Document.self, from: Data(text.utf8)))
         } catch {
             throw Fault(.storage, "A stored \(Document.self) cannot be read.", because: error)
         }

@@ -38,9 +38,13 @@ public final class Counter: Sendable {
         counts.withLock { counts in
             var series = values
             if counts[series] == nil, counts.count >= Counter.seriesMax { series = values.map { _ in Counter.other } }
-            let sum = counts[series, default: 0].addingReportingOverflow(number)
-            counts[series] = sum.overflow ? .max : sum.partialValue
+            Counter.add(number, to: &counts[series, default: 0])
         }
+    }
+
+    private static func add(_ number: UInt64, to count: inout UInt64) {
+        let sum = count.addingReportingOverflow(number)
+        count = sum.overflow ? .max : sum.partialValue
     }
 
     public func write(to page: inout MeterPage) {
@@ -61,6 +65,11 @@ public final class Histogram: Sendable {
         /// One more than there are bounds: the last counts what is beyond.
         var buckets = [UInt64](repeating: 0, count: bounds.count + 1)
         var microseconds: UInt64 = 0
+
+        mutating func add(_ place: Int, _ span: Int64) {
+            buckets[place] &+= 1
+            microseconds &+= UInt64(span)
+        }
     }
 
     public let family: MeterFamily
@@ -77,8 +86,7 @@ public final class Histogram: Sendable {
         all.withLock { all in
             var series = values
             if all[series] == nil, all.count >= Counter.seriesMax { series = values.map { _ in Counter.other } }
-            all[series, default: Series()].buckets[place] &+= 1
-            all[series, default: Series()].microseconds &+= UInt64(microseconds)
+            all[series, default: Series()].add(place, microseconds)
         }
     }
 

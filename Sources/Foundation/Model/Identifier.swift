@@ -84,20 +84,26 @@ public struct AnyID: Sendable, Hashable, Codable, Comparable, CustomStringConver
 
 /// Sixteen lower-case hex digits of `bits`.
 public func hexDigits(_ bits: UInt64) -> String {
-    let digits = String(bits, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    String(unsafeUninitializedCapacity: 16) { text in
+        for place in 0..<16 { text[place] = hexDigit(UInt8(truncatingIfNeeded: bits >> UInt64(60 - 4 * place)) & 15) }
+        return 16
+    }
 }
 
 /// Lower-case hex of some bytes.
 public func hexDigits(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    var text: [UInt8] = []
-    for byte in bytes {
-        text.append(digits[Int(byte >> 4)])
-        text.append(digits[Int(byte & 15)])
+    let bytes = Array(bytes)
+    return String(unsafeUninitializedCapacity: bytes.count * 2) { text in
+        for (place, byte) in bytes.enumerated() {
+            text[2 * place] = hexDigit(byte >> 4)
+            text[2 * place + 1] = hexDigit(byte & 15)
+        }
+        return bytes.count * 2
     }
-    return String(decoding: text, as: UTF8.self)
 }
+
+/// The digit of a number below 16.
+private func hexDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10 }
 
 /// The bytes that an even number of hex digits, of either case, spell; nil for anything else.
 public func bytes(hexDigits text: some StringProtocol) -> [UInt8]? {

@@ -11,7 +11,15 @@ import ObjectStorage
 public enum ChecksumAlgorithm: String, Sendable, Hashable, CaseIterable {
     case crc32, crc32c, crc64nvme, sha1, sha256
 
-    public var header: String { "x-amz-checksum-\(rawValue)" }
+    public var header: String {
+        switch self {
+        case .crc32: "x-amz-checksum-crc32"
+        case .crc32c: "x-amz-checksum-crc32c"
+        case .crc64nvme: "x-amz-checksum-crc64nvme"
+        case .sha1: "x-amz-checksum-sha1"
+        case .sha256: "x-amz-checksum-sha256"
+        }
+    }
 
     public init?(header: String) {
         guard let found = ChecksumAlgorithm.allCases.first(where: { $0.header == header }) else { return nil }
