@@ -88,7 +88,7 @@ let house: [Part] = [
         name: "Disks", folder: "Drivers/Disks", uses: ["Model", "Platform", "CLinux"], products: ["Logging", "Crypto"], tested: true
     ),
     Part(
-        name: "ObjectStorage", folder: "Drivers/ObjectStorage", uses: ["Model", "Platform", "Checksums", "Database"],
+        name: "ObjectStorage", folder: "Drivers/ObjectStorage", uses: ["Model", "Platform", "Checksums", "Database", "CLinux"],
         products: ["NIOCore", "NIOPosix"], tested: true),
     Part(name: "Dataplane", folder: "Drivers/Dataplane", uses: ["Model", "Platform"], products: ["Logging"], tested: true),
 

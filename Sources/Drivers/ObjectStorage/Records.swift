@@ -84,10 +84,21 @@ public enum BodyReference: Sendable, Hashable {
     case inline(id: UInt64, bytes: [UInt8]?)
     /// In a file of its own.
     case file(id: UInt64, checksums: [UInt32])
+    /// Among others in a segment; the place is here until the change that keeps it.
+    case segment(id: UInt64, SegmentPlace?)
     /// Of parts, one after the other, which the version's row names.
     case pieces(of: UInt64)
     /// Of parts that are at hand.
     case joined([BodyPiece])
+}
+
+/// Where in a segment a body lies.
+public struct SegmentPlace: Sendable, Hashable {
+    var segment: UInt64
+    var start: Int64
+    var size: Int64
+    /// Of its stretches.
+    var checksums: [UInt32]
 }
 
 /// A part of a body.

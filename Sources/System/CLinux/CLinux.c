@@ -2,6 +2,7 @@
 #include "include/CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define DESCRIPTORS_MAX 253
@@ -25,6 +27,13 @@ void karri_trim_heap(void) {
 }
 
 int karri_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+ssize_t karri_read_cached(int fd, void *bytes, size_t count, off_t place) {
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    return preadv2(fd, &part, 1, place, RWF_NOWAIT);
+}
+
+int karri_reserve(int fd, off_t length) { return fallocate(fd, 0, 0, length); }
 
 ssize_t karri_send_descriptors(int socket, const void *bytes, size_t count, const int *fds, size_t fd_count) {
     if (fd_count > DESCRIPTORS_MAX) { errno = EINVAL; return -1; }

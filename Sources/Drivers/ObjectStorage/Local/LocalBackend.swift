@@ -15,8 +15,10 @@ import Synchronization
 
 /// A backend in a folder, which it locks for itself.
 public final class LocalBackend: ObjectBackend {
-    /// Larger bodies lie in files of their own.
+    /// Larger bodies lie in segments.
     static let inlineBytesMax = 8 << 10
+    /// Larger bodies lie in files of their own.
+    static let segmentBytesMax: Int64 = 1 << 20
     /// New buckets are spread over so many databases, each with a writer of its own.
     static let shards = 4
     /// How many reads of each database run at once.
@@ -31,6 +33,13 @@ public final class LocalBackend: ObjectBackend {
     ///
     /// - Throws: `conflict` where another process has it; `storage` where it cannot be had.
     public static func open(_ folder: String, chance: Chance) async throws(Fault) -> LocalBackend {
+        try await open(folder, chance: chance) { _ in }
+    }
+
+    /// - Parameter passing: Hears how far compactions are, and can cut them off.
+    static func open(
+        _ folder: String, chance: Chance, passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
+    ) async throws(Fault) -> LocalBackend {
         try Folder.make(folder)
         let lock = try FileLock(folder + "/lock")
         var opened: [Shard] = []
@@ -39,7 +48,9 @@ public final class LocalBackend: ObjectBackend {
             let engine = try SQLiteEngine(path: folder + "/catalogue.sqlite", readers: Self.readers)
             catalogue = engine
             try await engine.migrate(Schema.catalogue)
-            for number in 0..<Self.shards { opened.append(try await Shard.open(folder + "/shard-\(number)", chance: chance)) }
+            for number in 0..<Self.shards {
+                opened.append(try await Shard.open(folder + "/shard-\(number)", chance: chance, passing: passing))
+            }
             try AtomicFile.syncFolder(of: folder + "/.")
             let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened)
             try await backend.finishRemovals()

@@ -6,10 +6,10 @@ import Model
 
 /// Where a body lies, as rows say it.
 struct StoredBody: Sendable, Hashable {
-    enum Kind: Int64 { case none, inline, file, pieces }
+    enum Kind: Int64 { case none, inline, file, pieces, segment }
 
     var kind: Int64
-    /// Of the inline body, the file, or the detail whose pieces it is.
+    /// Of the inline body, the file, the body in a segment, or the detail whose pieces it is.
     var number: Int64
     /// Four bytes each, of stretches of a file.
     var checksums: [UInt8] = []
@@ -18,12 +18,8 @@ struct StoredBody: Sendable, Hashable {
     var reference: BodyReference? {
         switch Kind(rawValue: kind) {
         case .inline: .inline(id: UInt64(number), bytes: nil)
-        case .file:
-            .file(
-                id: UInt64(number),
-                checksums: stride(from: 0, to: checksums.count, by: 4).map { place in
-                    checksums[place..<place + 4].reduce(0) { $0 << 8 | UInt32($1) }
-                })
+        case .file: .file(id: UInt64(number), checksums: StretchChecksums.checksums(checksums))
+        case .segment: .segment(id: UInt64(number), nil)
         case .pieces: .pieces(of: UInt64(number))
         case .some(.none), nil: nil
         }
@@ -36,8 +32,18 @@ final class LocalChange: KeyChange {
     private let key: ObjectKey
     private let now: Instant
     private let number: () -> Int64
-    /// Whether files have become garbage.
-    private(set) var leavesGarbage = false
+    /// What is to be done once the change is durable.
+    private(set) var aftermath = Aftermath()
+
+    /// What a change leaves to do.
+    struct Aftermath: Sendable {
+        /// Whether files have become garbage.
+        var leavesGarbage = false
+        /// Whether a segment has lost so much that it may be worth compacting.
+        var leavesSparse = false
+        /// The segments of bodies that have rows now.
+        var keptSegments: [UInt64] = []
+    }
 
     init(_ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, now: Instant, number: @escaping () -> Int64) {
         self.tx = tx
@@ -65,7 +71,7 @@ final class LocalChange: KeyChange {
             """
             UPDATE detail SET headers = $4
             WHERE id = (SELECT detail FROM listing WHERE bucket = $1 AND key = $2 AND version = $3)
-            """, version + [JSON(detail).value])
+            """, version + [StoredDetail(detail).value])
     }
 
     func put(_ version: ObjectVersion) throws(Fault) {
@@ -77,7 +83,10 @@ final class LocalChange: KeyChange {
         let detail = isOfPieces ? body.number : number()
         try tx.run(
             "INSERT INTO detail (id, headers, body_kind, body, checksums) VALUES ($1, $2, $3, $4, $5)",
-            [.integer(detail), JSON(version.detail).value, .integer(body.kind), .integer(body.number), .blob(body.checksums)])
+            [
+                .integer(detail), StoredDetail(version.detail).value, .integer(body.kind), .integer(body.number),
+                .blob(body.checksums),
+            ])
         try tx.run(
             """
             INSERT INTO listing
@@ -127,11 +136,35 @@ final class LocalChange: KeyChange {
             return StoredBody(kind: StoredBody.Kind.inline.rawValue, number: id)
         case .file(let id, let checksums):
             try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(Int64(id))])
-            let bytes = checksums.flatMap { sum in (0..<4).map { UInt8(truncatingIfNeeded: sum >> UInt32(24 - 8 * $0)) } }
-            return StoredBody(kind: StoredBody.Kind.file.rawValue, number: Int64(id), checksums: bytes)
+            return StoredBody(
+                kind: StoredBody.Kind.file.rawValue, number: Int64(id), checksums: StretchChecksums.bytes(of: checksums))
+        case .segment(_, let place?): return try keep(place)
+        case .segment(let id, nil): return StoredBody(kind: StoredBody.Kind.segment.rawValue, number: Int64(id))
         case .pieces(let detail): return StoredBody(kind: StoredBody.Kind.pieces.rawValue, number: Int64(detail))
         case .joined: throw Fault(.internalError, "Pieces that were not uploaded here cannot be kept.", kind: .object)
         }
+    }
+
+    private func keep(_ place: SegmentPlace) throws(Fault) -> StoredBody {
+        let id = number()
+        try tx.run(
+            "INSERT INTO segment_body (id, segment, start, size, checksums) VALUES ($1, $2, $3, $4, $5)",
+            [
+                .integer(id), .integer(Int64(place.segment)), place.start.value, place.size.value,
+                .blob(StretchChecksums.bytes(of: place.checksums)),
+            ])
+        try tx.add(place.size, to: place.segment)
+        aftermath.keptSegments.append(place.segment)
+        return StoredBody(kind: StoredBody.Kind.segment.rawValue, number: id)
+    }
+
+    private func dropFromSegment(_ body: Int64) throws(Fault) {
+        let found = try tx.first("DELETE FROM segment_body WHERE id = $1 RETURNING segment, size", [.integer(body)]) {
+            row throws(Fault) -> (segment: Int64, size: Int64) in (try row.take(), try row.take())
+        }
+        guard let found else { return }
+        let left = try tx.add(-found.size, to: UInt64(found.segment))
+        if left < Segments.segmentBytes / 2 { aftermath.leavesSparse = true }
     }
 
     /// Makes garbage of a body.
@@ -140,7 +173,8 @@ final class LocalChange: KeyChange {
         case .inline: try tx.run("DELETE FROM inline_body WHERE id = $1", [.integer(body.number)])
         case .file:
             try tx.run("INSERT INTO loose_file (id, is_garbage, since) VALUES ($1, TRUE, $2)", [.integer(body.number), now.value])
-            leavesGarbage = true
+            aftermath.leavesGarbage = true
+        case .segment: try dropFromSegment(body.number)
         case .pieces:
             let pieces = try tx.rows("SELECT body_kind, body FROM piece WHERE detail = $1", [.integer(body.number)]) {
                 row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
@@ -158,7 +192,7 @@ final class LocalChange: KeyChange {
     func begin(_ upload: PartedUpload) throws(Fault) {
         try tx.run(
             "INSERT INTO upload (bucket, key, id, begun, headers) VALUES ($1, $2, $3, $4, $5)",
-            here + [upload.id.text.value, upload.begun.value, JSON(upload.detail).value])
+            here + [upload.id.text.value, upload.begun.value, StoredDetail(upload.detail).value])
     }
 
     func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart? {
@@ -217,7 +251,7 @@ extension PartedUpload {
     init(_ row: inout Row) throws(Fault) {
         self.init(
             id: UploadID(try row.take()), key: ObjectKey(bytes: try row.take()), begun: try row.take(),
-            detail: try row.take(JSON<ObjectDetail>.self).document)
+            detail: try row.take(StoredDetail.self).detail)
     }
 }
 

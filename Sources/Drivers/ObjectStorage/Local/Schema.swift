@@ -77,5 +77,19 @@ enum Schema {
                 "ALTER TABLE part ADD COLUMN checks {text} NOT NULL DEFAULT '{}'",
                 "ALTER TABLE piece ADD COLUMN checks {text} NOT NULL DEFAULT '{}'",
             ]),
+        Migration(
+            "segments",
+            [
+                // The segments in which bodies lie, and how many bytes of each have rows.
+                "CREATE TABLE segment (id {int} PRIMARY KEY, bytes {int} NOT NULL) {strict}",
+                // The bodies in them, which compaction moves.
+                """
+                CREATE TABLE segment_body (
+                    id {int} PRIMARY KEY, segment {int} NOT NULL, start {int} NOT NULL, size {int} NOT NULL,
+                    checksums {blob} NOT NULL
+                ) {strict}
+                """,
+                "CREATE INDEX segment_body_place ON segment_body (segment, start)",
+            ]),
     ]
 }

@@ -1,5 +1,5 @@
-//  One shard: the keys of some buckets in a database with a writer of its own, and the files of their
-//  large bodies.
+//  One shard: the keys of some buckets in a database with a writer of its own, and the segments and files
+//  of their bodies.
 
 import Checksums
 import Database
@@ -12,15 +12,21 @@ import Synchronization
 /// The keys and bodies of some buckets.
 final class Shard: Sendable {
     let files: BodyFiles
+    let segments: Segments
     private let engine: SQLiteEngine
     private let chance: Chance
-    /// The last number that was given to a detail or a body: the opening's, and a count since.
-    private let lastNumber: Mutex<Int64>
-
+    private let numbers: Numbers
     /// Removes garbage apart from the calls that make it.
-    private let collector: GarbageCollector
+    private let collector: WokenWorker
+    /// Gives back the room of segments that have lost most of their bodies.
+    private let compactor: WokenWorker
 
-    static func open(_ folder: String, chance: Chance) async throws(Fault) -> Shard {
+    /// Between two looks at the segments, so that a busy shard's are not looked at for each call.
+    private static let compactorRest = Duration.seconds(1)
+
+    static func open(
+        _ folder: String, chance: Chance, passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
+    ) async throws(Fault) -> Shard {
         try Folder.make(folder)
         let engine = try SQLiteEngine(path: folder + "/index.sqlite", readers: LocalBackend.readers)
         do throws(Fault) {
@@ -31,34 +37,51 @@ final class Shard: Sendable {
                 try tx.run("UPDATE loose_file SET is_garbage = TRUE")
                 return try tx.value("SELECT number FROM opening", as: Int64.self) ?? 0
             }
+            let numbers = Numbers(after: opening << 40)
             let files = try BodyFiles(folder: folder + "/bodies")
-            return Shard(engine: engine, files: files, chance: chance, lastNumber: opening << 40)
+            let segments = try Segments(folder: folder + "/segments") { UInt64(numbers.next()) }
+            try await removeNameless(segments, engine)
+            return Shard(engine: engine, files: files, segments: segments, chance: chance, numbers: numbers, passing: passing)
         } catch {
             await engine.close()
             throw error
         }
     }
 
-    private init(engine: SQLiteEngine, files: BodyFiles, chance: Chance, lastNumber: Int64) {
+    private init(
+        engine: SQLiteEngine, files: BodyFiles, segments: Segments, chance: Chance, numbers: Numbers,
+        passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
+    ) {
         self.engine = engine
         self.files = files
+        self.segments = segments
         self.chance = chance
-        self.lastNumber = Mutex(lastNumber)
-        collector = GarbageCollector(engine: engine, files: files)
+        self.numbers = numbers
+        // What either could not do is tried again at the next wake.
+        collector = WokenWorker { try? await GarbageCollector(engine: engine, files: files).collect() }
+        compactor = WokenWorker(rest: Shard.compactorRest) {
+            try? await SegmentCompactor(engine: engine, segments: segments, passing: passing).compactAll()
+        }
         collector.wake()
+        compactor.wake()
+    }
+
+    /// Removes segments in which no body lies: nobody appends yet.
+    private static func removeNameless(_ segments: Segments, _ engine: SQLiteEngine) async throws(Fault) {
+        let named = try await engine.read { tx throws(Fault) in
+            Set(try tx.values("SELECT id FROM segment", as: Int64.self).map { UInt64($0) })
+        }
+        for id in try segments.all() where !named.contains(id) { try await segments.remove(id) }
     }
 
     func close() async {
         await collector.stop()
+        await compactor.stop(cutShort: true)
+        await segments.close()
         await engine.close()
     }
 
-    private func number() -> Int64 {
-        lastNumber.withLock { last in
-            last += 1
-            return last
-        }
-    }
+    private func number() -> Int64 { numbers.next() }
 
     // MARK: Buckets
 
@@ -85,6 +108,7 @@ final class Shard: Sendable {
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
         }
         collector.wake()
+        compactor.wake()
     }
 
     /// The buckets that take keys here.
@@ -98,14 +122,19 @@ final class Shard: Sendable {
         _ key: ObjectKey, in bucket: Bucket, _ body: @escaping @Sendable (any KeyChange) throws(Fault) -> T
     ) async throws(Fault) -> T {
         let now = chance.now()
-        let (result, leavesGarbage) = try await engine.write { [self] tx throws(Fault) in
+        let (result, aftermath) = try await engine.write { [self] tx throws(Fault) in
             guard try tx.exists("SELECT 1 FROM bucket WHERE id = $1", [bucket.id.value]) else { throw ObjectFaults.bucketIsGone }
             let change = LocalChange(tx, bucket.id, key, now: now, number: number)
-            return (try body(change), change.leavesGarbage)
+            return (try body(change), change.aftermath)
         }
-        if leavesGarbage { collector.wake() }
+        if aftermath.leavesGarbage { collector.wake() }
+        if !aftermath.keptSegments.isEmpty { letGo(of: aftermath.keptSegments) }
+        if aftermath.leavesSparse { compactor.wake() }
         return result
     }
+
+    /// Says of a body that was appended to each of these segments that a row names it now, or that none ever will.
+    func letGo(of appended: [UInt64]) { segments.letGo(of: appended) }
 
     func find(_ key: ObjectKey, _ version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
         try await engine.readNow { tx throws(Fault) in try tx.version(of: key, version, in: bucket.id) }
@@ -167,6 +196,7 @@ final class Shard: Sendable {
             guard checksum == Int64(CyclicChecksum.crc32c.check(of: bytes)) else { throw ObjectFaults.bodyIsDamaged }
             return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
         case .file(let id, let checksums): return try await files.read(id, checksums, range)
+        case .segment(let id, _): return try await read(inSegment: id, range)
         case .pieces(let detail): return try await read(try await pieces(of: Int64(detail), range), range)
         case .joined(let pieces):
             var start: Int64 = 0
@@ -176,6 +206,22 @@ final class Shard: Sendable {
             }
             return try await read(placed, range)
         }
+    }
+
+    /// How often a body is looked for that is moved while it is opened.
+    private static let openingsMax = 10
+
+    private func read(inSegment id: UInt64, _ range: Range<Int64>) async throws(Fault) -> BodySource {
+        for _ in 0..<Shard.openingsMax {
+            let place = try await engine.readNow { tx throws(Fault) in
+                try tx.first("SELECT \(SegmentPlace.columns) FROM segment_body WHERE id = $1", [.integer(Int64(id))]) {
+                    row throws(Fault) in try SegmentPlace(&row)
+                }
+            }
+            guard let place else { throw ObjectFaults.bodyIsGone }
+            if let file = try await segments.file(place.segment) { return StretchReader(file, place, range).source }
+        }
+        throw ObjectFaults.bodyIsDamaged
     }
 
     /// The pieces of a body that a range touches, with where each begins.
@@ -236,36 +282,35 @@ final class Shard: Sendable {
     }
 }
 
-/// Removes the files of a shard that no version names any more, whenever it is woken.
-private final class GarbageCollector: Sendable {
+/// The numbers of a shard's details and bodies: the opening's, and a count since.
+private final class Numbers: Sendable {
+    private let last: Mutex<Int64>
+
+    init(after last: Int64) { self.last = Mutex(last) }
+
+    func next() -> Int64 {
+        last.withLock { last in
+            last += 1
+            return last
+        }
+    }
+}
+
+/// Removes the files of a shard that no version names any more.
+private struct GarbageCollector {
     /// How many are removed between two writes.
     private static let batch = 1000
 
-    private let wakes: AsyncStream<Void>.Continuation
-    private let work: Task<Void, Never>
-
-    init(engine: SQLiteEngine, files: BodyFiles) {
-        let (stream, wakes) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        self.wakes = wakes
-        work = Task {
-            // What could not be removed is tried again at the next wake.
-            for await _ in stream { try? await GarbageCollector.collect(engine, files) }
-        }
-    }
-
-    func wake() { wakes.yield() }
-
-    /// Ends once what was to be removed is.
-    func stop() async {
-        wakes.finish()
-        await work.value
-    }
+    let engine: SQLiteEngine
+    let files: BodyFiles
 
     /// Files first, then the rows by which they are found.
-    private static func collect(_ engine: SQLiteEngine, _ files: BodyFiles) async throws(Fault) {
+    func collect() async throws(Fault) {
         while true {
             let garbage = try await engine.read { tx throws(Fault) in
-                try tx.values("SELECT id FROM loose_file WHERE is_garbage ORDER BY id LIMIT $1", [batch.value], as: Int64.self)
+                try tx.values(
+                    "SELECT id FROM loose_file WHERE is_garbage ORDER BY id LIMIT $1", [GarbageCollector.batch.value],
+                    as: Int64.self)
             }
             guard !garbage.isEmpty else { return }
             try await files.remove(garbage.map { UInt64($0) })
@@ -318,7 +363,7 @@ extension Reading {
         ) { row throws(Fault) in
             let id = VersionID(bits: UInt64(bitPattern: try row.takeInteger()))
             let (size, tag, modified) = (try row.take(Int64.self), try row.takeText(), try row.take(Instant.self))
-            let detail = try row.take(JSON<ObjectDetail>.self).document
+            let detail = try row.take(StoredDetail.self).detail
             let kind = try row.takeInteger()
             let body = try row.takeInteger()
             let checksums = try row.takeBlob()

@@ -79,7 +79,7 @@ public final class MemoryBackend: ObjectBackend {
         switch body {
         case .inline(_, let bytes): bytes
         case .joined(let pieces): pieces.flatMap { bytes(of: $0.body) ?? [] }
-        case .file, .pieces: nil
+        case .file, .segment, .pieces: nil
         }
     }
 

@@ -29,6 +29,13 @@ ssize_t karri_send_descriptors(int socket, const void *bytes, size_t count, cons
 /// Descriptors are close-on-exec. A message whose descriptors were cut off fails with EMSGSIZE.
 ssize_t karri_receive_descriptors(int socket, void *bytes, size_t room, int *fds, size_t *fd_count);
 
+/// Reads from a place of a file what of it is in memory, and waits for no disk (preadv2(2), RWF_NOWAIT): fewer
+/// bytes, or -1, where it is not.
+ssize_t karri_read_cached(int fd, void *bytes, size_t count, off_t place);
+
+/// Reserves room for a file, which has that length then (fallocate(2)).
+int karri_reserve(int fd, off_t length);
+
 /// The uid of the process at the other end of a Unix socket (SO_PEERCRED), or -1.
 long karri_peer_uid(int socket);
 

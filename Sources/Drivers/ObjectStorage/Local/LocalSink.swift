@@ -1,0 +1,109 @@
+//  Takes a body in: a small one in memory, for its row; a middling one in memory, for a segment; a large
+//  one into a file as it comes.
+
+import Model
+import NIOCore
+import Platform
+
+/// Takes one body.
+actor LocalSink: BodySink {
+    private let shard: Shard
+    private let expected: Int64?
+    /// What is gathered before it is written: all of a smaller body, or the next write of a large one.
+    private var gathered: [ByteBuffer] = []
+    private var gatheredBytes = 0
+    /// The room that a middling body has in memory.
+    private var room: SegmentRoom?
+    private var file: (id: UInt64, open: OpenFile)?
+    /// How much of a file is written.
+    private var written: Int64 = 0
+    private var checksums = StretchChecksums()
+    /// The segment that the body was appended to.
+    private var segment: UInt64?
+
+    init(shard: Shard, expected: Int64?) {
+        self.shard = shard
+        self.expected = expected
+        if let expected, expected > LocalBackend.inlineBytesMax, expected <= LocalBackend.segmentBytesMax {
+            room = shard.segments.room(Int(expected))
+        }
+    }
+
+    /// How much is written at once.
+    static let writeBytes = 512 << 10
+
+    func append(_ bytes: ByteBuffer) async throws(Fault) {
+        gathered.append(bytes)
+        gatheredBytes += bytes.readableBytes
+        if file == nil, gatheredBytes > room?.bytes ?? LocalBackend.inlineBytesMax { try await begin() }
+        if file != nil, gatheredBytes >= LocalSink.writeBytes { try await write() }
+    }
+
+    /// Goes over to a file, whose row comes first: what is begun is found whatever happens.
+    private func begin() async throws(Fault) {
+        room = nil
+        let id = try await shard.looseFile()
+        let path = shard.files.path(id)
+        let expected = expected ?? 0
+        let open = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: expected) }
+        file = (id, open)
+    }
+
+    /// Writes what is gathered.
+    private func write() async throws(Fault) {
+        guard let file, gatheredBytes > 0 else { return }
+        let (pieces, from, checksums) = (gathered, written, checksums)
+        written += Int64(gatheredBytes)
+        clear()
+        self.checksums = try await BlockingPool.run { () throws(Fault) in
+            var (place, checks) = (from, checksums)
+            for piece in pieces {
+                try file.open.write(piece, at: place)
+                place += Int64(piece.readableBytes)
+                checks.take(piece)
+            }
+            return checks
+        }
+    }
+
+    private func clear() {
+        gathered = []
+        gatheredBytes = 0
+    }
+
+    func finish() async throws(Fault) -> BodyReference {
+        if file == nil, gatheredBytes <= LocalBackend.inlineBytesMax {
+            return .inline(id: 0, bytes: gathered.flatMap { Array($0.readableBytesView) })
+        }
+        guard let file else { return try await finishSegment() }
+        try await write()
+        let (path, length, isCut) = (shard.files.path(file.id), written, expected.map { $0 > written } ?? false)
+        try await BlockingPool.run { () throws(Fault) in
+            if isCut { try file.open.cut(to: length) }
+            try file.open.sync()
+            try AtomicFile.syncFolder(of: path)
+        }
+        return .file(id: file.id, checksums: checksums.finish())
+    }
+
+    private func finishSegment() async throws(Fault) -> BodyReference {
+        for piece in gathered { checksums.take(piece) }
+        let size = Int64(gatheredBytes)
+        let (segment, start) = try await shard.segments.append(gathered, size: size)
+        self.segment = segment
+        clear()
+        room = nil
+        return .segment(id: 0, SegmentPlace(segment: segment, start: start, size: size, checksums: checksums.finish()))
+    }
+
+    func abandon() async {
+        clear()
+        room = nil
+        if let segment { shard.letGo(of: [segment]) }
+        segment = nil
+        guard let file else { return }
+        self.file = nil
+        // What cannot be dropped now is at the next start.
+        try? await shard.drop(file.id)
+    }
+}

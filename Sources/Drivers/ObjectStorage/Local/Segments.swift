@@ -1,0 +1,222 @@
+//  Middling bodies share segment files, which one writer appends to and syncs for all that wait. A segment
+//  only grows, and its number is never given again, so that bytes which were good once stay so until the
+//  file goes. What of a segment no row names is garbage, whoever left it: an upload that broke off, a body
+//  that was removed, a process that died. A file none of whose bytes has a row is known by having none itself.
+
+import Dispatch
+import FoundationEssentials
+import Model
+import NIOCore
+import Platform
+import Synchronization
+
+/// The segments of a shard.
+///
+/// `@unchecked`: `active` is touched on `thread` alone; all else is constant or behind a mutex.
+final class Segments: @unchecked Sendable {
+    /// A segment that has grown so long takes no more.
+    static let segmentBytes: Int64 = 64 << 20
+    /// The most that is written between two syncs.
+    static let batchBytes = 8 << 20
+    /// How much of bodies that are coming in may be in memory; more go into files of their own as they come.
+    static let roomBytes = 32 << 20
+    /// How many segments are kept open for readers.
+    static let openMax = 64
+
+    private struct Append: Sendable {
+        var pieces: [ByteBuffer]
+        var size: Int64
+        var answer: CheckedContinuation<Result<(segment: UInt64, start: Int64), Fault>, Never>
+    }
+
+    private struct State {
+        var waiting: [Append] = []
+        var isWriting = false
+        var active: UInt64?
+        /// How many bodies have been appended to a segment that no row names yet.
+        var pending: [UInt64: Int] = [:]
+        var open: [UInt64: OpenFile] = [:]
+        var roomTaken = 0
+    }
+
+    private struct Active {
+        let id: UInt64
+        let file: OpenFile
+        var length: Int64 = 0
+    }
+
+    let folder: String
+    private let number: @Sendable () -> UInt64
+    private let thread = DispatchQueue(label: "karri.objects.segments")
+    private let state = Mutex(State())
+    private var active: Active?
+
+    /// - Parameters:
+    ///   - number: A number that was never given before.
+    init(folder: String, number: @escaping @Sendable () -> UInt64) throws(Fault) {
+        try Folder.make(folder)
+        try AtomicFile.syncFolder(of: folder)
+        self.folder = folder
+        self.number = number
+    }
+
+    func path(_ id: UInt64) -> String { "\(folder)/\(hexDigits(id))" }
+
+    /// The segments whose files are there.
+    func all() throws(Fault) -> [UInt64] {
+        do { return try FileManager.default.contentsOfDirectory(atPath: folder).compactMap { UInt64($0, radix: 16) } } catch {
+            throw Fault(.storage, "could not list \(folder)", because: error)
+        }
+    }
+
+    /// Ends once what waits is written; gives back the room that the last segment did not need.
+    func close() async {
+        await withCheckedContinuation { continuation in
+            thread.async {
+                self.retire()
+                continuation.resume()
+            }
+        }
+    }
+
+    // MARK: Room
+
+    /// Room in memory for a body; nil where there is none left.
+    func room(_ bytes: Int) -> SegmentRoom? {
+        let isThere = state.withLock { state in
+            guard state.roomTaken + bytes <= Segments.roomBytes else { return false }
+            state.roomTaken += bytes
+            return true
+        }
+        return isThere ? SegmentRoom(bytes, of: self) : nil
+    }
+
+    fileprivate func giveBack(_ bytes: Int) { state.withLock { $0.roomTaken -= bytes } }
+
+    // MARK: Appending
+
+    /// Appends a body; durable when this returns. It is pending until `letGo`.
+    func append(_ pieces: [ByteBuffer], size: Int64) async throws(Fault) -> (segment: UInt64, start: Int64) {
+        let result = await withCheckedContinuation { continuation in
+            let starts = state.withLock { state in
+                state.waiting.append(Append(pieces: pieces, size: size, answer: continuation))
+                defer { state.isWriting = true }
+                return !state.isWriting
+            }
+            if starts { thread.async { self.writeAll() } }
+        }
+        return try result.get()
+    }
+
+    /// Says of a body that was appended to each of these that a row names it now, or that none ever will.
+    func letGo(of segments: [UInt64]) {
+        state.withLock { state in
+            for segment in segments {
+                guard let count = state.pending[segment] else { continue }
+                state.pending[segment] = count > 1 ? count - 1 : nil
+            }
+        }
+    }
+
+    /// Whether nothing will be added to a segment, and no body in it waits for its row.
+    func isSettled(_ segment: UInt64) -> Bool {
+        state.withLock { $0.active != segment && $0.pending[segment] == nil }
+    }
+
+    private func writeAll() {
+        while true {
+            let batch = state.withLock { state in
+                var bytes = 0
+                let count = state.waiting.prefix { append in
+                    defer { bytes += Int(append.size) }
+                    return bytes == 0 || bytes + Int(append.size) <= Segments.batchBytes
+                }.count
+                let batch = Array(state.waiting.prefix(count))
+                state.waiting.removeFirst(count)
+                if batch.isEmpty { state.isWriting = false }
+                return batch
+            }
+            if batch.isEmpty { return }
+            let outcome: Result<(segment: UInt64, start: Int64), Fault>
+            do throws(Fault) { outcome = .success(try write(batch)) } catch {
+                // What the disk holds of it is not known.
+                retire()
+                outcome = .failure(error)
+            }
+            var before: Int64 = 0
+            for append in batch {
+                append.answer.resume(returning: outcome.map { ($0.segment, $0.start + before) })
+                before += append.size
+            }
+        }
+    }
+
+    /// Writes bodies one after the other and syncs them.
+    private func write(_ batch: [Append]) throws(Fault) -> (segment: UInt64, start: Int64) {
+        let size = batch.reduce(0) { $0 + $1.size }
+        var active = try active(with: size)
+        let start = active.length
+        for append in batch {
+            for piece in append.pieces {
+                try active.file.write(piece, at: active.length)
+                active.length += Int64(piece.readableBytes)
+            }
+        }
+        try active.file.sync()
+        self.active = active
+        state.withLock { $0.pending[active.id, default: 0] += batch.count }
+        return (active.id, start)
+    }
+
+    /// The segment that takes so many bytes: a new one where the last is full.
+    private func active(with size: Int64) throws(Fault) -> Active {
+        if let active, active.length + size <= Segments.segmentBytes { return active }
+        retire()
+        let made = number()
+        // Before the file is there, so that nobody takes it for one that was left.
+        state.withLock { $0.active = made }
+        let active = Active(id: made, file: try OpenFile(making: path(made), room: Segments.segmentBytes))
+        try AtomicFile.syncFolder(of: path(made))
+        self.active = active
+        return active
+    }
+
+    private func retire() {
+        // Room that cannot be given back is once the segment is compacted.
+        if let active { try? active.file.cut(to: active.length) }
+        active = nil
+        state.withLock { $0.active = nil }
+    }
+
+    // MARK: Reading
+
+    /// A segment's file; nil where it is gone.
+    func file(_ id: UInt64) async throws(Fault) -> OpenFile? {
+        if let file = state.withLock({ $0.open[id] }) { return file }
+        let path = path(id)
+        guard let file = try await BlockingPool.run({ () throws(Fault) in try OpenFile(reading: path) }) else { return nil }
+        state.withLock { state in
+            if state.open.count >= Segments.openMax, let some = state.open.keys.randomElement() { state.open[some] = nil }
+            state.open[id] = file
+        }
+        return file
+    }
+
+    func remove(_ id: UInt64) async throws(Fault) {
+        let path = path(id)
+        try await BlockingPool.run { () throws(Fault) in try OpenFile.remove(path) }
+        state.withLock { $0.open[id] = nil }
+    }
+}
+
+/// Room in memory for one body, given back with its last user.
+final class SegmentRoom: Sendable {
+    let bytes: Int
+    private let segments: Segments
+
+    fileprivate init(_ bytes: Int, of segments: Segments) {
+        self.bytes = bytes
+        self.segments = segments
+    }
+    deinit { segments.giveBack(bytes) }
+}
