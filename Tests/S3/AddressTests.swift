@@ -18,6 +18,25 @@ import Testing
         #expect(try S3Target(path: path) == target)
     }
 
+    @Test(arguments: [
+        ("b.s3.example.com", "b", false), ("b.s3.example.com:8773", "b", false), ("a.b.s3.karri-1.example.com", "a.b", false),
+        ("s3.b.s3.example.com", "s3.b", false), ("b.objectstorage.cloud", "b", false), ("B.s3-eu.x", "b", false),
+        ("b.s3-website.example.com", "b", true), ("b.s3-website-karri-1.x", "b", true), ("b.localhost:80", "b", false),
+        ("a.b.localhost", "a.b", false),
+    ])
+    func hosts(host: String, bucket: String, isWebsite: Bool) {
+        let found = BucketHost(host)
+        #expect(found?.bucket == bucket && found?.isWebsite == isWebsite)
+    }
+
+    @Test(arguments: ["s3.example.com", "localhost", "127.0.0.1:8773", "ec2.localhost", "example.com", "", "[::1]:80"])
+    func hostsWithoutBuckets(host: String) { #expect(BucketHost(host) == nil) }
+
+    @Test(arguments: [("/", S3Target.bucket("b")), ("/k", .object("b", ObjectKey("k"))), ("//", .object("b", ObjectKey("/")))])
+    func targetsInHosts(path: String, target: S3Target) throws {
+        #expect(try S3Target(path: path, host: "b") == target)
+    }
+
     @Test(arguments: ["", "b", "/b/%FF", "/b/%C3"])
     func noTargets(path: String) {
         #expect(throws: S3Error.self) { try S3Target(path: path) }

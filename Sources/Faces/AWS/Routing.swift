@@ -2,6 +2,7 @@
 //  Host is never refused. What is left and has a path is for the object store: no other service has.
 
 import AWSProtocol
+import S3
 
 /// A service of AWS.
 enum AWSService: Sendable, Hashable {
@@ -81,6 +82,7 @@ enum AWSService: Sendable, Hashable {
     static func of(scope: String?, path: String, host: String?) -> AWSService {
         if let scope, let service = byScope[scope] { return service }
         if let service = byPath(path) { return service }
+        if let host, BucketHost(host) != nil { return .s3 }
         if let label = host?.split(separator: ".").first, let service = byHost[label.lowercased()] { return service }
         return path.contains { $0 != "/" } ? .s3 : .ec2
     }

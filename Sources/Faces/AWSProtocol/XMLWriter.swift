@@ -55,6 +55,13 @@ public struct XMLWriter: ~Copyable {
         append(#"">"#)
     }
 
+    /// `<name>`
+    public mutating func open(_ name: String) {
+        append("<")
+        append(verbatim: name)
+        append(">")
+    }
+
     /// `<name attributes>`, the attributes as they are to stand there.
     public mutating func open(_ name: StaticString, attributes: String) {
         append("<")

@@ -21,7 +21,7 @@ enum S3Claim: Sendable {
         } catch { throw S3Error(error) }
         do throws(SignatureV4.Refusal) { self = .version4(try SignatureV4.Claim(request)) } catch {
             if case .missingAuthenticationToken = error { return nil }
-            throw S3Error(error)
+            throw S3Error(error, isPresigned: request.isPresigned)
         }
     }
 
@@ -61,10 +61,10 @@ enum S3Claim: Sendable {
                 }
                 return S3Proof(
                     payload: verified.payload, chain: SignatureV4.ChunkChain(after: claim, secret: secret, keys: keys))
-            } catch { throw S3Error(error) }
+            } catch { throw S3Error(error, isPresigned: request.isPresigned) }
         case .version2(let claim):
             do throws(SignatureV2.Refusal) {
-                try claim.verify(request, secret: secret, now: now)
+                try claim.verify(request, bucket: request.bucketHost, secret: secret, now: now)
             } catch { throw S3Error(error) }
             var proof = S3Proof(unsigned: request)
             proof.movedHeaders = claim.movedHeaders(of: request)
@@ -99,6 +99,16 @@ struct S3Proof: Sendable {
             payload = isChunked ? .streaming("STREAMING-UNSIGNED-PAYLOAD-TRAILER") : .unsigned
         }
     }
+}
+
+extension SignatureV4.Request {
+    /// The bucket that the Host header names.
+    fileprivate var bucketHost: String? {
+        headers.first { $0.name == "host" }.flatMap { BucketHost($0.value) }?.bucket
+    }
+
+    /// Whether it is signed in its address.
+    fileprivate var isPresigned: Bool { rawQuery.contains("X-Amz-") }
 }
 
 extension S3Query {

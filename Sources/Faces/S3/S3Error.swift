@@ -13,6 +13,13 @@ struct S3Error: Error, Sendable, Hashable {
     var status: Int
     /// What the answer says besides, by its fields' names.
     var fields: [String: String] = [:]
+    /// Further elements of the body.
+    var details: [Detail] = []
+
+    struct Detail: Sendable, Hashable {
+        var name: String
+        var text: String
+    }
 
     init(_ code: String, _ message: String, _ status: Int = 400) {
         self.code = code
@@ -29,6 +36,11 @@ struct S3Error: Error, Sendable, Hashable {
         xml.open("Error")
         xml.element("Code", code)
         xml.element("Message", message)
+        for detail in details {
+            xml.open(detail.name)
+            xml.text(detail.text)
+            xml.close(detail.name)
+        }
         xml.element("Resource", resource)
         xml.element("RequestId", requestID)
         xml.close("Error")
@@ -66,6 +78,13 @@ extension S3Error {
     }
 
     private init(wording fault: Fault) {
+        self.init(coding: fault)
+        if fault.code == .preconditionFailed, let condition = fault.cause {
+            details = [Detail(name: "Condition", text: condition)]
+        }
+    }
+
+    private init(coding fault: Fault) {
         switch (fault.code, fault.kind) {
         case (.notFound, .bucket): self.init("NoSuchBucket", fault.message, 404)
         case (.notFound, .version): self.init("NoSuchVersion", fault.message, 404)
@@ -92,7 +111,6 @@ extension S3Error {
         case (.invalidParameter, .bucket): self.init("InvalidBucketName", fault.message)
         case (.invalidParameter, _), (.pageToken, _): self.init("InvalidArgument", fault.message)
         case (.preconditionFailed, _): self.init("PreconditionFailed", fault.message, 412)
-        case (.notModified, _): self.init("NotModified", fault.message, 304)
         case (.malformedId, .object): self.init("KeyTooLongError", fault.message)
         case (.tooLarge, _): self.init("EntityTooLarge", fault.message)
         case (.denied, _), (.expired, _): self.init("AccessDenied", fault.message, 403)
@@ -110,10 +128,12 @@ extension S3Error {
         }
     }
 
-    init(_ refusal: SignatureV4.Refusal) {
+    /// - Parameter isPresigned: Whether the signature is in the address.
+    init(_ refusal: SignatureV4.Refusal, isPresigned: Bool = false) {
         switch refusal {
         case .missingAuthenticationToken: self = .accessDenied
-        case .incompleteSignature(let message): self.init("AuthorizationHeaderMalformed", message)
+        case .incompleteSignature(let message):
+            self.init(isPresigned ? "AuthorizationQueryParametersError" : "AuthorizationHeaderMalformed", message)
         case .invalidClientTokenId:
             self.init("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403)
         case .signatureDoesNotMatch:
@@ -121,6 +141,7 @@ extension S3Error {
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
                 403)
+        case .expired where isPresigned: self.init("AccessDenied", "Request has expired", 403)
         case .expired where refusal.explanation.hasPrefix("Signature expired"):
             self.init(
                 "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)

@@ -32,7 +32,7 @@ extension HTTPField.Name {
 
 extension HTTPFields {
     /// Sets a field by a name that is put together; one that is no field's name is left out.
-    mutating func set(_ name: String, _ value: String) {
-        if let name = HTTPField.Name(name) { self[name] = value }
+    mutating func set(_ name: String, _ value: String?) {
+        if let value, let name = HTTPField.Name(name) { self[name] = value }
     }
 }

@@ -221,9 +221,19 @@ enum S3Target: Sendable, Hashable {
     case bucket(String)
     case object(String, ObjectKey)
 
-    /// - Parameter path: As sent; the key is what its percent-encoding stands for.
-    init(path: String) throws(S3Error) {
+    /// - Parameters:
+    ///   - path: As sent; the key is what its percent-encoding stands for.
+    ///   - host: The bucket that the Host header names, where it names one: the path is then the key.
+    init(path: String, host: String? = nil) throws(S3Error) {
         guard path.hasPrefix("/") else { throw S3Error("InvalidURI", "Couldn't parse the specified URI.") }
+        if let host {
+            let key = S3Query.decoded(path.utf8.dropFirst(), plusIsSpace: false)
+            guard String(validating: key, as: UTF8.self) != nil else {
+                throw S3Error("InvalidURI", "Couldn't parse the specified URI.")
+            }
+            self = key.isEmpty ? .bucket(host) : .object(host, ObjectKey(bytes: key))
+            return
+        }
         let parts = path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), maxSplits: 1, omittingEmptySubsequences: false)
         let bucket = S3Query.decoded(parts[0], plusIsSpace: false)
         if bucket.isEmpty {

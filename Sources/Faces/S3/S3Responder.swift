@@ -98,7 +98,7 @@ struct S3Responder: Sendable {
         let target = RequestTarget(request)
         let query = S3Query(target.query)
         let found = try S3Operation(
-            try S3Target(path: target.path), method: request.method.rawValue, query: query,
+            try S3Target(path: target.path, host: request.bucketHost?.bucket), method: request.method.rawValue, query: query,
             copies: request.header("x-amz-copy-source") != nil || query.movesCopySource)
         operation = found
         var body: S3Body?
@@ -111,6 +111,7 @@ struct S3Responder: Sendable {
                 call = try await authenticate(request, target, query, context, requestID)
             }
             body = call.body
+            try await checkOwners(found, call)
             return try await perform(found, call)
         } catch {
             // What the body was refused for is the reason of all that followed.
@@ -119,6 +120,21 @@ struct S3Responder: Sendable {
                 logger.error("\(refusal.message)", metadata: ["fault": "\(error)", "request": "\(requestID)"])
             }
             throw refusal
+        }
+    }
+
+    /// Refuses a call that is meant for a bucket of another owner than it has ("Verifying bucket ownership with bucket owner condition").
+    private func checkOwners(_ operation: S3Operation, _ call: S3Call) async throws {
+        let expected = [
+            ("x-amz-expected-bucket-owner", operation.bucket), ("x-amz-source-expected-bucket-owner", try call.copySource?.bucket),
+        ]
+        for (name, bucket) in expected {
+            guard let number = call.header(name) else { continue }
+            guard number.utf8.count == 12, number.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+                throw S3Error(
+                    "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID.")
+            }
+            if let bucket { try await objects.checkOwner(number, of: bucket) }
         }
     }
 

@@ -164,3 +164,8 @@ extension Fault.Code {
     public static let noSuchEmail = Fault.Code(rawValue: "noSuchEmail")
     public static let invalidTag = Fault.Code(rawValue: "invalidTag")
 }
+
+extension Fault {
+    static let listsGrantToOthers = Fault(
+        .listsGrantToOthers, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting", kind: .bucket)
+}

@@ -34,6 +34,11 @@ extension ObjectsService {
         }
         var settings = BucketSettings()
         settings.ownership = new.ownership
+        if new.ownership == .bucketOwnerEnforced, let acl = new.acl, acl != .canned(.private),
+            acl != .canned(.bucketOwnerFullControl)
+        {
+            throw Fault.listsGrantToOthers
+        }
         settings.grants = try await grants(new.acl, owner: permit.id, bucketOwner: permit.id, settings)
         if new.hasLock {
             settings.lock = ObjectLock()
@@ -59,10 +64,25 @@ extension ObjectsService {
     }
 
     /// The buckets of the caller's account, by name.
-    public func buckets(by caller: Caller) async throws(Fault) -> [Bucket] {
+    ///
+    /// - Parameters:
+    ///   - after: Only those whose names come after this one.
+    ///   - limit: One more is returned where there is more.
+    public func buckets(
+        prefix: String = "", after: String = "", limit: Int = bucketsMax, by caller: Caller
+    ) async throws(Fault) -> [Bucket] {
         guard caller.account != nil else { throw Fault.accessDenied }
         let permit = try caller.session.authorizeAll(Action<Bucket>("s3:ListAllMyBuckets"))
-        return try await backend.buckets(of: permit.id)
+        let all = try await backend.buckets(of: permit.id)
+        return Array(all.lazy.filter { $0.name > after && $0.name.hasPrefix(prefix) }.prefix(limit + 1))
+    }
+
+    /// Refuses a call that is meant for another owner's bucket.
+    ///
+    /// - Parameter number: The twelve digits of the account that the caller expects.
+    public func checkOwner(_ number: String, of name: String) async throws(Fault) {
+        let bucket = try await bucket(named: name)
+        guard try await accounts.account(bucket.account)?.number == number else { throw Fault.accessDenied }
     }
 
     /// - Throws: `inUse` while anything is in it.

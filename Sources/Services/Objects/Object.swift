@@ -19,14 +19,18 @@ public struct ObjectConditions: Sendable, Hashable {
     public init() {}
 
     /// What a reader is told: nil to go on.
-    enum Verdict { case failed, notModified }
+    enum Verdict {
+        /// With the condition's name.
+        case failed(String)
+        case notModified
+    }
 
     func verdict(on version: ObjectVersion) -> Verdict? {
         let modified = version.modified.seconds
         if let match {
-            if !ObjectConditions.names(match, version.entityTag) { return .failed }
+            if !ObjectConditions.names(match, version.entityTag) { return .failed("If-Match") }
         } else if let unmodifiedSince, modified > unmodifiedSince.seconds {
-            return .failed
+            return .failed("If-Unmodified-Since")
         }
         if let noneMatch {
             if ObjectConditions.names(noneMatch, version.entityTag) { return .notModified }
@@ -39,18 +43,23 @@ public struct ObjectConditions: Sendable, Hashable {
     /// Checks what a writer says of what it replaces; a delete marker is nothing.
     func check(replacing current: ObjectVersion?) throws(Fault) {
         let version = current?.body == nil ? nil : current
-        if let noneMatch, let version, ObjectConditions.names(noneMatch, version.entityTag) { throw Fault.precondition }
+        if let noneMatch, let version, ObjectConditions.names(noneMatch, version.entityTag) {
+            throw Fault.precondition("If-None-Match")
+        }
         guard let match else { return }
         guard let version else { throw Fault.noObject }
-        if !ObjectConditions.names(match, version.entityTag) { throw Fault.precondition }
+        if !ObjectConditions.names(match, version.entityTag) { throw Fault.precondition("If-Match") }
     }
 
     private static func names(_ tags: [String], _ tag: String) -> Bool { tags.contains { $0 == "*" || $0 == tag } }
 }
 
 extension Fault {
-    static let precondition = Fault(
-        .preconditionFailed, "At least one of the pre-conditions you specified did not hold", kind: .object)
+    /// - Parameter condition: Its field's name.
+    static func precondition(_ condition: String) -> Fault {
+        Fault(
+            .preconditionFailed, "At least one of the pre-conditions you specified did not hold", kind: .object, cause: condition)
+    }
 }
 
 /// A body as it comes. What it throws keeps nothing of it: a checksum that is wrong, a client that has gone.
@@ -198,15 +207,15 @@ extension ObjectsService {
 
     /// Finds an object to be read.
     ///
-    /// - Throws: As `object(_:for:by:)`; `preconditionFailed` or `notModified` where a condition says so.
+    /// - Throws: As `object(_:for:by:)`; `preconditionFailed`.
     public func object(
         _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), customer: CustomerKey? = nil, by caller: Caller
     ) async throws(Fault) -> StoredObject {
         let found = try await object(name, for: name.version == nil ? .getObject : .getVersion, by: caller)
         _ = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
         switch conditions.verdict(on: found.version) {
-        case .failed: throw Fault.precondition
-        case .notModified: throw Fault(.notModified, "Not Modified", kind: .object)
+        case .failed(let condition): throw Fault.precondition(condition)
+        case .notModified: return StoredObject(bucket: found.bucket, version: found.version, isNotModified: true)
         case nil: return found
         }
     }
@@ -239,6 +248,7 @@ extension ObjectsService {
         _ range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         let found = try await object(name, conditions: conditions, customer: customer, by: caller)
+        if found.isNotModified { return (found, 0..<0, BodySource([])) }
         let range = try await range(found)
         guard let body = found.version.body, !range.isEmpty else { return (found, range, BodySource([])) }
         let key = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
@@ -321,11 +331,9 @@ extension ObjectsService {
         _ name: ObjectName, conditions: ObjectConditions, customer: CustomerKey?, by caller: Caller,
         range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
-        do throws(Fault) {
-            return try await read(name, conditions: conditions, customer: customer, by: caller, range: range)
-        } catch {
-            throw error.code == .notModified ? Fault.precondition : error
-        }
+        let found = try await read(name, conditions: conditions, customer: customer, by: caller, range: range)
+        if found.object.isNotModified { throw Fault.precondition("If-None-Match") }
+        return found
     }
 
     // MARK: List

@@ -81,6 +81,8 @@ public struct ObjectName: Sendable, Hashable {
 public struct StoredObject: Sendable {
     public let bucket: Bucket
     public let version: ObjectVersion
+    /// Whether the reader has it already, as its conditions say (RFC 9110, section 15.4.5).
+    public var isNotModified = false
 
     /// What clients are told of which version it is; nil in a bucket that never kept any.
     public var shownVersion: VersionID? { bucket.settings.versioning == nil ? nil : version.id }

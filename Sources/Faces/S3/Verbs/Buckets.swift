@@ -1,6 +1,7 @@
 //  ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation.
 
 import AWSProtocol
+import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Model
@@ -11,7 +12,20 @@ let s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 extension S3Responder {
     func listBuckets(_ call: S3Call) async throws -> Response {
-        let buckets = try await objects.buckets(by: call.caller)
+        let limit = try call.query.number("max-buckets") ?? ObjectsService.bucketsMax
+        guard (1...ObjectsService.bucketsMax).contains(limit) else {
+            throw S3Error("InvalidArgument", "Argument max-buckets must be an integer between 1 and \(ObjectsService.bucketsMax).")
+        }
+        let prefix = call.query["prefix"] ?? ""
+        let after = try call.query["continuation-token"].map { token in
+            guard let bytes = Data(base64Encoded: token), let name = String(validating: bytes, as: UTF8.self) else {
+                throw S3Error("InvalidArgument", "The continuation token provided is incorrect")
+            }
+            return name
+        }
+        let isElsewhere = call.query["bucket-region"].map { $0 != objects.region } ?? false
+        let found = isElsewhere ? [] : try await objects.buckets(prefix: prefix, after: after ?? "", limit: limit, by: call.caller)
+        let buckets = found.prefix(limit)
         var out = XMLWriter()
         out.declaration()
         out.open("ListAllMyBucketsResult", namespace: s3Namespace)
@@ -30,6 +44,8 @@ extension S3Responder {
             out.close("Bucket")
         }
         out.close("Buckets")
+        if !prefix.isEmpty { out.element("Prefix", prefix) }
+        if found.count > limit, let last = buckets.last { out.element("ContinuationToken", Array(last.name.utf8)) }
         out.close("ListAllMyBucketsResult")
         return xml(out.bytes)
     }

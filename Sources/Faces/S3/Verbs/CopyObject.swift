@@ -69,6 +69,13 @@ extension S3Responder {
     }
 }
 
+extension S3Call {
+    /// What is to be copied; nil where nothing is.
+    var copySource: ObjectName? {
+        get throws { header("x-amz-copy-source") == nil ? nil : try CopySource(self).name }
+    }
+}
+
 /// Where a copy is from: `/bucket/key?versionId=…`, percent-encoded, the first slash or not.
 private struct CopySource {
     let name: ObjectName

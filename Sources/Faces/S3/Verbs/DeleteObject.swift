@@ -20,6 +20,9 @@ extension S3Responder {
     private static let deletionsMax = 1000
 
     func deleteObjects(_ bucket: String, _ call: S3Call) async throws -> Response {
+        guard call.header("content-md5") != nil || call.request.statesChecksum else {
+            throw S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+        }
         let document = try await call.document("Delete")
         let asked = document.all("Object")
         guard !asked.isEmpty, asked.count <= S3Responder.deletionsMax, asked.allSatisfy({ $0["Key"]?.text.isEmpty == false }) else {
@@ -62,5 +65,12 @@ extension S3Responder {
         }
         out.close("DeleteResult")
         return xml(out.bytes)
+    }
+}
+
+extension Request {
+    /// Whether the client says what its body's checksum is.
+    fileprivate var statesChecksum: Bool {
+        header("x-amz-trailer") != nil || ChecksumAlgorithm.allCases.contains { header($0.header) != nil }
     }
 }

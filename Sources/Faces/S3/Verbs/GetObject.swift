@@ -11,13 +11,16 @@ import Objects
 
 extension S3Responder {
     func getObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let wanted = try WantedBytes(call)
+        try checkOverrides(call)
+        let asked = try WantedBytes(call)
         let (found, range, source) = try await objects.read(
             name, conditions: ObjectConditions(of: call.request), customer: try call.request.customerKey(), by: call.caller
         ) { found throws(Fault) in
             // Nothing is read where the range is not there.
-            try await stretch(wanted, of: found) ?? 0..<0
+            try await stretch(asked.ifUnreplaced(found, call), of: found) ?? 0..<0
         }
+        if found.isNotModified { return notModified(found) }
+        let wanted = asked.ifUnreplaced(found, call)
         if wanted != .whole, range.isEmpty, found.version.size > 0 || wanted != .part(1) { throw unsatisfiable(wanted, found) }
         let (status, fields) = head(of: found, wanted, range, call)
         // The head is not sent before the first bytes are found good.
@@ -33,12 +36,22 @@ extension S3Responder {
     }
 
     func headObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let wanted = try WantedBytes(call)
+        try checkOverrides(call)
         let found = try await objects.object(
             name, conditions: ObjectConditions(of: call.request), customer: try call.request.customerKey(), by: call.caller)
+        if found.isNotModified { return notModified(found) }
+        let wanted = try WantedBytes(call).ifUnreplaced(found, call)
         guard let range = try await stretch(wanted, of: found) else { throw unsatisfiable(wanted, found) }
         let (status, fields) = head(of: found, wanted, range, call)
         return Response(status: status, headers: fields)
+    }
+
+    private func notModified(_ found: StoredObject) -> Response {
+        var response = about(found, empty(.notModified))
+        response.headers[.eTag] = "\"\(found.version.entityTag)\""
+        response.headers[.lastModified] = HTTPDate.text(found.version.modified)
+        for name in ["cache-control", "expires"] { response.headers.set(name, found.version.detail.headers[name]) }
+        return response
     }
 
     /// Which bytes are wanted of an object; nil where it has none of them.
@@ -88,20 +101,29 @@ extension S3Responder {
         return (.partialContent, fields)
     }
 
-    /// `response-content-type` and its like, for signed requests.
+    /// `response-content-type` and its like.
+    private static let overrides: [(parameter: String, field: HTTPField.Name)] = [
+        ("response-content-type", .contentType), ("response-content-language", .contentLanguage),
+        ("response-expires", .expires), ("response-cache-control", .cacheControl),
+        ("response-content-disposition", .contentDisposition), ("response-content-encoding", .contentEncoding),
+    ]
+
     private func override(_ fields: inout HTTPFields, _ query: S3Query) {
-        let names: [(String, HTTPField.Name)] = [
-            ("response-content-type", .contentType), ("response-content-language", .contentLanguage),
-            ("response-expires", .expires), ("response-cache-control", .cacheControl),
-            ("response-content-disposition", .contentDisposition), ("response-content-encoding", .contentEncoding),
-        ]
-        for (parameter, name) in names { if let value = query[parameter] { fields[name] = value } }
+        for (parameter, name) in S3Responder.overrides { if let value = query[parameter] { fields[name] = value } }
+    }
+
+    /// Only who signs may ask for other headers.
+    private func checkOverrides(_ call: S3Call) throws(S3Error) {
+        guard call.caller.account == nil, S3Responder.overrides.contains(where: { call.query.has($0.parameter) }) else { return }
+        throw S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
     }
 
     private func unsatisfiable(_ wanted: WantedBytes, _ found: StoredObject) -> S3Error {
         if case .part = wanted { return S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable", 416) }
         var error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
         error.fields["content-range"] = "bytes */\(found.version.size)"
+        if case .range(let range) = wanted { error.details.append(.init(name: "RangeRequested", text: range.text)) }
+        error.details.append(.init(name: "ActualObjectSize", text: String(found.version.size)))
         return error
     }
 }
@@ -126,6 +148,13 @@ private enum WantedBytes: Sendable, Hashable {
         }
         self = .part(number)
     }
+
+    /// The whole where a range is wanted only of a version that is no longer there (RFC 9110, section 13.1.5).
+    func ifUnreplaced(_ found: StoredObject, _ call: S3Call) -> WantedBytes {
+        guard case .range = self, let validator = call.header("if-range") else { return self }
+        if let date = HTTPDate.parse(validator) { return date.seconds == found.version.modified.seconds ? self : .whole }
+        return validator == "\"\(found.version.entityTag)\"" ? self : .whole
+    }
 }
 
 /// One range of a Range header (RFC 9110, section 14.1.2); several are answered with the whole, as S3 does.
@@ -143,6 +172,14 @@ enum ByteRange: Sendable, Hashable {
         case (let first?, nil) where parts[1].isEmpty: self = .from(first, through: nil)
         case (nil, let count?) where parts[0].isEmpty: self = .last(count)
         default: return nil
+        }
+    }
+
+    /// As the header has it.
+    var text: String {
+        switch self {
+        case .from(let first, let last): "bytes=\(first)-\(last.map(String.init) ?? "")"
+        case .last(let count): "bytes=-\(count)"
         }
     }
 

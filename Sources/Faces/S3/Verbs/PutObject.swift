@@ -98,7 +98,11 @@ extension ObjectConditions {
     }
 
     private static func tags(_ text: String) -> [String] {
-        text.split(separator: ",").map { part in trimmed(part).filter { $0 != "\"" } }
+        text.split(separator: ",").map { part in
+            // Weakly compared, as If-None-Match is; S3 has no weak tags of its own (RFC 9110, section 8.8.3.2).
+            let tag = trimmed(part)
+            return (tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : tag).filter { $0 != "\"" }
+        }
     }
 }
 
