@@ -291,7 +291,6 @@ def test_errors(s3, bucket):
     lifecycle = {"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}]}
     assert refused(s3.put_bucket_lifecycle_configuration, Bucket=bucket, LifecycleConfiguration=lifecycle) == (501, "NotImplemented")
     assert refused(s3.get_bucket_lifecycle_configuration, Bucket=bucket) == (404, "NoSuchLifecycleConfiguration")
-    assert refused(s3.put_object, Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="AES256") == (501, "NotImplemented")
 
 
 def test_signatures(simulated, bucket):

@@ -156,7 +156,10 @@ enum S3Operation: Sendable, Hashable {
         case "GET" where query.has("policyStatus"): self = .getBucketPolicyStatus(bucket)
         case "GET" where query.has("versions"): self = .listObjectVersions(bucket)
         case "GET" where query.has("uploads"): self = .listMultipartUploads(bucket)
-        case "GET": self = query["list-type"] == "2" ? .listObjectsV2(bucket) : .listObjects(bucket)
+        case "GET" where query.has("list-type"):
+            guard query["list-type"] == "2" else { throw S3Error("InvalidArgument", "Invalid List Type specified in Request") }
+            self = .listObjectsV2(bucket)
+        case "GET": self = .listObjects(bucket)
         case "HEAD": self = .headBucket(bucket)
         case "PUT" where query.has("acl"): self = .putBucketAcl(bucket)
         case "PUT" where query.has("policy"): self = .putBucketPolicy(bucket)

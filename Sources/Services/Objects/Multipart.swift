@@ -80,7 +80,7 @@ extension ObjectsService {
         ) { found throws(Fault) in try range(found.version.size) }
         let taken = try await putPart(
             number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound,
-            StoredObjectBody(source: bytes, checksum: nil), customer: customer, by: caller)
+            StoredObjectBody(source: bytes), customer: customer, by: caller)
         return (found, taken)
     }
 

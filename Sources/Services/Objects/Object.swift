@@ -70,15 +70,6 @@ public protocol ObjectBody: AsyncSequence, Sendable where Element == ByteBuffer 
     func makeChecksum(_ name: String)
 }
 
-/// What is stored already.
-struct StoredObjectBody: ObjectBody {
-    let source: BodySource
-    let checksum: (name: String, value: String)?
-
-    func makeAsyncIterator() -> BodySource.Iterator { source.makeAsyncIterator() }
-    func makeChecksum(_ name: String) {}
-}
-
 /// An upload.
 public struct ObjectUpload: Sendable {
     public var bucket: String
@@ -298,6 +289,8 @@ extension ObjectsService {
         public var keepsTags = true
         /// The key that the client brings for the source.
         public var customer: CustomerKey?
+        /// What the copy is to have a checksum by; nil: as its source.
+        public var checksum: ChecksumAlgorithm?
 
         public init() {}
     }
@@ -308,7 +301,9 @@ extension ObjectsService {
         by caller: Caller
     ) async throws(Fault) -> (source: StoredObject, copy: StoredObject) {
         let isItself = source.key == upload.key && source.bucket == upload.bucket && source.version == nil
-        if isItself, directives.keepsDetail, upload.detail.storageClass == nil, upload.encryption == nil {
+        let redirect = "x-amz-website-redirect-location"
+        let changes = upload.detail.storageClass != nil || upload.encryption != nil || upload.detail.headers[redirect] != nil
+        if isItself, directives.keepsDetail, !changes {
             throw Fault(
                 .malformedRequest,
                 "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
@@ -320,10 +315,23 @@ extension ObjectsService {
         let own = found.version.detail
         var upload = upload
         upload.size = found.version.size
-        if directives.keepsDetail { (upload.detail.headers, upload.detail.metadata) = (own.headers, own.metadata) }
+        if directives.keepsDetail {
+            // Where a website leads on to is each object's own.
+            let given = upload.detail.headers[redirect]
+            (upload.detail.headers, upload.detail.metadata) = (own.headers, own.metadata)
+            upload.detail.headers[redirect] = given
+        }
         if directives.keepsTags { upload.detail.tags = own.tags }
-        upload.detail.checksums = own.checksums
-        return (found, try await put(upload, StoredObjectBody(source: bytes, checksum: nil), by: caller))
+        let body = StoredObjectBody(source: bytes)
+        if let wanted = directives.checksum {
+            body.makeChecksum(wanted.header)
+        } else if own.checksumType != ChecksumType.composite.rawValue {
+            upload.detail.checksums = own.checksums
+        } else if let kept = own.checksums.keys.first {
+            // The copy comes whole, so that its checksum is of the whole.
+            body.makeChecksum(kept)
+        }
+        return (found, try await put(upload, body, by: caller))
     }
 
     /// Reads what is to be copied: a condition that does not hold is a refusal, whichever it is.
@@ -331,9 +339,16 @@ extension ObjectsService {
         _ name: ObjectName, conditions: ObjectConditions, customer: CustomerKey?, by caller: Caller,
         range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
-        let found = try await read(name, conditions: conditions, customer: customer, by: caller, range: range)
-        if found.object.isNotModified { throw Fault.precondition("If-None-Match") }
-        return found
+        do throws(Fault) {
+            let found = try await read(name, conditions: conditions, customer: customer, by: caller, range: range)
+            if !found.object.isNotModified { return found }
+        } catch {
+            guard error.code == .wrongState, error.kind == .version else { throw error }
+            throw Fault(
+                .malformedRequest, "The source of a copy request may not specifically refer to a delete marker by version id.",
+                kind: .object)
+        }
+        throw Fault.precondition("If-None-Match")
     }
 
     // MARK: List

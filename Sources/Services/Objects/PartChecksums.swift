@@ -7,29 +7,6 @@ import FoundationEssentials
 import Model
 import ObjectStorage
 
-/// A checksum that S3 keeps with an object.
-public enum ChecksumAlgorithm: String, Sendable, Hashable, CaseIterable {
-    case crc32, crc32c, crc64nvme, sha1, sha256
-
-    public var header: String {
-        switch self {
-        case .crc32: "x-amz-checksum-crc32"
-        case .crc32c: "x-amz-checksum-crc32c"
-        case .crc64nvme: "x-amz-checksum-crc64nvme"
-        case .sha1: "x-amz-checksum-sha1"
-        case .sha256: "x-amz-checksum-sha256"
-        }
-    }
-
-    public init?(header: String) {
-        guard let found = ChecksumAlgorithm.allCases.first(where: { $0.header == header }) else { return nil }
-        self = found
-    }
-
-    /// Whether the checksums of two pieces make that of both.
-    var joins: Bool { self == .crc32 || self == .crc32c || self == .crc64nvme }
-}
-
 /// What an object of parts has a checksum of.
 public enum ChecksumType: String, Sendable, Hashable {
     case composite = "COMPOSITE"
@@ -75,25 +52,5 @@ enum PartChecksums {
             kind.joined(sum, part.bytes.reduce(0) { $0 << 8 | Word($1) }, secondBytes: part.size)
         }
         return Data(sum.bigEndianBytes).base64EncodedString()
-    }
-}
-
-extension ChecksumAlgorithm {
-    /// The checksum of bytes that are at hand.
-    func check(of bytes: [UInt8]) -> [UInt8] {
-        switch self {
-        case .crc32: CyclicChecksum.crc32.check(of: bytes).bigEndianBytes
-        case .crc32c: CyclicChecksum.crc32c.check(of: bytes).bigEndianBytes
-        case .crc64nvme: CyclicChecksum.crc64NVME.check(of: bytes).bigEndianBytes
-        case .sha1: Array(Insecure.SHA1.hash(data: bytes))
-        case .sha256: Array(SHA256.hash(data: bytes))
-        }
-    }
-}
-
-extension FixedWidthInteger {
-    /// The most significant byte first.
-    public var bigEndianBytes: [UInt8] {
-        (0..<Self.bitWidth / 8).reversed().map { UInt8(truncatingIfNeeded: self >> Self($0 * 8)) }
     }
 }

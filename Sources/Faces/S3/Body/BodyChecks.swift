@@ -9,6 +9,15 @@ import NIOCore
 import Objects
 
 extension ChecksumAlgorithm {
+    /// - Parameter name: As a client writes it, such as `CRC32C`.
+    init(asked name: String) throws(S3Error) {
+        guard let known = ChecksumAlgorithm(rawValue: name.lowercased()) else {
+            throw S3Error(
+                "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types.")
+        }
+        self = known
+    }
+
     /// As documents name it.
     var element: StaticString {
         switch self {
@@ -17,44 +26,6 @@ extension ChecksumAlgorithm {
         case .crc64nvme: "ChecksumCRC64NVME"
         case .sha1: "ChecksumSHA1"
         case .sha256: "ChecksumSHA256"
-        }
-    }
-}
-
-/// A checksum that is being made.
-private enum RunningChecksum {
-    case crc32(UInt32), crc32c(UInt32), crc64nvme(UInt64), sha1(Insecure.SHA1), sha256(SHA256)
-
-    init(_ algorithm: ChecksumAlgorithm) {
-        switch algorithm {
-        case .crc32: self = .crc32(0)
-        case .crc32c: self = .crc32c(0)
-        case .crc64nvme: self = .crc64nvme(0)
-        case .sha1: self = .sha1(Insecure.SHA1())
-        case .sha256: self = .sha256(SHA256())
-        }
-    }
-
-    mutating func take(_ bytes: UnsafeRawBufferPointer) {
-        switch self {
-        case .crc32(let check): self = .crc32(CyclicChecksum.crc32.extended(check, by: bytes))
-        case .crc32c(let check): self = .crc32c(CyclicChecksum.crc32c.extended(check, by: bytes))
-        case .crc64nvme(let check): self = .crc64nvme(CyclicChecksum.crc64NVME.extended(check, by: bytes))
-        case .sha1(var hash):
-            hash.update(bufferPointer: bytes)
-            self = .sha1(hash)
-        case .sha256(var hash):
-            hash.update(bufferPointer: bytes)
-            self = .sha256(hash)
-        }
-    }
-
-    var bytes: [UInt8] {
-        switch self {
-        case .crc32(let check), .crc32c(let check): check.bigEndianBytes
-        case .crc64nvme(let check): check.bigEndianBytes
-        case .sha1(let hash): Array(hash.finalize())
-        case .sha256(let hash): Array(hash.finalize())
         }
     }
 }

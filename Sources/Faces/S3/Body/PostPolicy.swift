@@ -72,6 +72,8 @@ struct PostPolicy: Sendable, Hashable {
     }
 
     /// Fields that no condition need name: they carry the signature itself.
+    /// What a client says of its bytes opens nothing to it.
+    private static let exemptPrefixes = ["x-ignore-", "x-amz-checksum-"]
     private static let exempt: Set<String> = ["x-amz-signature", "awsaccesskeyid", "signature", "file", "policy"]
 
     /// Checks a form's fields, the bucket among them; the file's length is left to be checked.
@@ -83,7 +85,7 @@ struct PostPolicy: Sendable, Hashable {
             throw .againstPolicy("Policy Condition failed: \(failed.text)")
         }
         let covered = Set(conditions.compactMap(\.fieldName)).union(PostPolicy.exempt)
-        let extra = fields.keys.filter { !covered.contains($0) && !$0.hasPrefix("x-ignore-") }
+        let extra = fields.keys.filter { !covered.contains($0) && !PostPolicy.exemptPrefixes.contains(where: $0.hasPrefix) }
         guard extra.isEmpty else {
             throw .againstPolicy("Extra input fields: \(extra.sorted().joined(separator: ", "))")
         }

@@ -14,9 +14,11 @@ extension S3Responder {
         directives.keepsDetail = try keeps(call.header("x-amz-metadata-directive"), "metadata")
         directives.keepsTags = try keeps(call.header("x-amz-tagging-directive"), "tagging")
         directives.customer = try call.request.customerKey(.source)
+        directives.checksum = try call.header("x-amz-checksum-algorithm").map(ChecksumAlgorithm.init(asked:))
         let (found, stored) = try await objects.copy(
             source.name, sourceConditions: source.conditions, to: try call.upload(to: name), directives, by: call.caller)
-        var response = about(stored, copied("CopyObjectResult", stored.version.entityTag, stored.version.modified))
+        var response = about(
+            stored, copied("CopyObjectResult", stored.version.entityTag, stored.version.modified, stored.version.detail.checksums))
         response.headers[.copySourceVersionID] = found.shownVersion?.spelled
         describe(stored.version.detail.encryption, call.request, in: &response.headers)
         return response
@@ -47,23 +49,24 @@ extension S3Responder {
             sourceCustomer: try call.request.customerKey(.source), customer: try call.request.customerKey(),
             range: { size throws(Fault) in
                 guard let range else { return 0..<size }
-                guard let part = range.within(size) else {
+                guard let part = range.within(size), case .from(_, let last?) = range, last < size else {
                     throw Fault(.invalidParameter, "Range specified is not valid for source object of size: \(size)", kind: .object)
                 }
                 return part
             }, by: call.caller)
-        var response = copied("CopyPartResult", taken.part.entityTag, taken.part.modified)
+        var response = copied("CopyPartResult", taken.part.entityTag, taken.part.modified, taken.part.checksums)
         describe(taken.upload.detail.encryption, call.request, in: &response.headers)
         response.headers[.copySourceVersionID] = found.shownVersion?.spelled
         return response
     }
 
-    private func copied(_ name: String, _ tag: String, _ modified: Instant) -> Response {
+    private func copied(_ name: String, _ tag: String, _ modified: Instant, _ checksums: [String: String]) -> Response {
         var out = XMLWriter()
         out.declaration()
         out.open(name, namespace: s3Namespace)
         out.element("LastModified", modified)
         out.element("ETag", "\"\(tag)\"")
+        write(checksums, to: &out)
         out.close(name)
         return xml(out.bytes)
     }

@@ -90,8 +90,11 @@ extension ListingRequest {
         self.init()
         prefix = query.bytes("prefix") ?? []
         delimiter = query.bytes("delimiter") ?? []
+        if let encoding = query["encoding-type"], encoding != "url" {
+            throw Fault(.invalidParameter, "Invalid Encoding Method specified in Request")
+        }
         guard let text = query["max-keys"], !text.isEmpty else { return }
-        guard let number = Int(text) else {
+        guard let number = Int(text), number <= Int(Int32.max) else {
             throw Fault(.invalidParameter, "Provided max-keys not an integer or within integer range")
         }
         guard number >= 0 else { throw Fault(.invalidParameter, "Argument maxKeys must be an integer between 0 and 2147483647") }

@@ -182,10 +182,7 @@ extension Request {
             }
             return nil
         }
-        guard let algorithm = ChecksumAlgorithm(rawValue: name.lowercased()) else {
-            throw S3Error(
-                "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types.")
-        }
+        let algorithm = try ChecksumAlgorithm(asked: name)
         let type = stated.flatMap { ChecksumType(rawValue: $0.uppercased()) }
         guard stated == nil || type != nil else {
             throw S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
