@@ -49,8 +49,27 @@ public struct BucketSettings: Sendable, Hashable, Codable {
     public var logging: AccessLogging?
     public var notifications: [Notification]?
     public var requesterPays: Bool?
+    /// How many bytes may lie in it, as the operator says.
+    public var bytesMax: Int64?
 
     public init() {}
+}
+
+/// What lies in a bucket.
+public struct BucketUsage: Sendable, Hashable {
+    /// Delete markers too.
+    public var versions: Int64
+    /// With those of parts that have no object yet.
+    public var bytes: Int64
+
+    public init(versions: Int64 = 0, bytes: Int64 = 0) {
+        self.versions = versions
+        self.bytes = bytes
+    }
+
+    public static func + (left: BucketUsage, right: BucketUsage) -> BucketUsage {
+        BucketUsage(versions: left.versions + right.versions, bytes: left.bytes + right.bytes)
+    }
 }
 
 public enum Versioning: String, Sendable, Hashable, Codable {

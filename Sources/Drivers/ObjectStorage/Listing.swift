@@ -119,10 +119,14 @@ extension ListingPage {
 
     private static func later(_ left: [UInt8], _ right: [UInt8]) -> [UInt8] { left.lexicographicallyPrecedes(right) ? right : left }
 
-    /// The part of a key up to the first delimiter after the prefix, if it has one.
     private static func commonPrefix(of key: [UInt8], _ request: ListingRequest) -> [UInt8]? {
-        guard !request.delimiter.isEmpty, key.starts(with: request.prefix) else { return nil }
-        guard let place = key.dropFirst(request.prefix.count).firstRange(of: request.delimiter) else { return nil }
+        commonPrefix(of: key, after: request.prefix, request.delimiter)
+    }
+
+    /// The part of a key up to the first delimiter after the prefix, if it has one.
+    public static func commonPrefix(of key: [UInt8], after prefix: [UInt8], _ delimiter: [UInt8]) -> [UInt8]? {
+        guard !delimiter.isEmpty, key.starts(with: prefix) else { return nil }
+        guard let place = key.dropFirst(prefix.count).firstRange(of: delimiter) else { return nil }
         return Array(key[..<place.upperBound])
     }
 }

@@ -18,6 +18,16 @@ public protocol ObjectBackend: Sendable {
     /// An account's buckets, by name.
     func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket]
 
+    /// All accounts' buckets by name, from after one on.
+    func buckets(after name: String, limit: Int) async throws(Fault) -> [Bucket]
+
+    /// What lies in a bucket.
+    func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage
+
+    /// How many bytes may lie in an account's buckets together; nil: as many as there is room for.
+    func bytesMax(of account: ID<Account>) -> Int64?
+    func setBytesMax(_ bytes: Int64?, of account: ID<Account>) async throws(Fault)
+
     /// Changes what is set for a bucket, durable when this returns; what the closure throws changes nothing.
     /// The closure may run more than once.
     func update<T: Sendable>(
@@ -82,6 +92,8 @@ public protocol KeyChange {
     func nextID() throws(Fault) -> VersionID
     /// Adds a version, which becomes the current one; one of its id is replaced. Its body is kept from now on.
     func put(_ version: ObjectVersion) throws(Fault)
+    /// What lies in the bucket, with what this change has done so far.
+    var usage: BucketUsage { get }
     /// Gives a version another detail, where it stands.
     func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault)
     /// Removes a version, if it is there; its body becomes garbage.

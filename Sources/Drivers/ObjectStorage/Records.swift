@@ -52,6 +52,11 @@ public struct ObjectDetail: Sendable, Hashable, Codable {
     /// Nil: the bytes lie as they came.
     public var encryption: ObjectEncryption?
 
+    /// Its checksum as listings have it.
+    var listedChecksum: String? {
+        checksums.keys.first.map { header in checksumType.map { "\(header) \($0)" } ?? header }
+    }
+
     public init() {}
 }
 
@@ -195,11 +200,14 @@ public struct ListedObject: Sendable, Hashable {
     /// Nil: the bucket's owner.
     public var owner: ID<Account>?
     public var storageClass: String?
+    /// The header of its checksum and, of an object of parts, a space and the checksum's type.
+    public var checksum: String?
 
     init(
         key: ObjectKey, size: Int64, entityTag: String, modified: Instant, version: VersionID, sequence: UInt64,
-        isDeleteMarker: Bool, owner: ID<Account>?, storageClass: String?, isLatest: Bool
+        isDeleteMarker: Bool, owner: ID<Account>?, storageClass: String?, checksum: String?, isLatest: Bool
     ) {
+        self.checksum = checksum
         self.key = key
         self.size = size
         self.entityTag = entityTag

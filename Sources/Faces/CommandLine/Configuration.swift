@@ -39,6 +39,8 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var overcommitment: Int64 = 16
     /// How many hosts are simulated instead of running machines on this one; 0 on a real cloud.
     public var simulatedHosts = 0
+    /// How long a day of the object store's lifecycle rules is.
+    public var lifecycleDaySeconds: Int64 = 86_400
     /// libpq's connection string without a password; nil for SQLite in the installation's own folder.
     public var store: String?
     /// Whether `karri up` makes the starter images, Debian among them, and an AWS profile.
@@ -67,6 +69,7 @@ public struct Configuration: Sendable, Hashable, Codable {
         guestMTU = try values.decodeIfPresent(Int64.self, forKey: .guestMTU) ?? guestMTU
         overcommitment = try values.decodeIfPresent(Int64.self, forKey: .overcommitment) ?? overcommitment
         simulatedHosts = try values.decodeIfPresent(Int.self, forKey: .simulatedHosts) ?? simulatedHosts
+        lifecycleDaySeconds = try values.decodeIfPresent(Int64.self, forKey: .lifecycleDaySeconds) ?? lifecycleDaySeconds
         store = try values.decodeIfPresent(String.self, forKey: .store)
         wantsImages = try values.decodeIfPresent(Bool.self, forKey: .wantsImages) ?? wantsImages
         wantsDebian = try values.decodeIfPresent(Bool.self, forKey: .wantsDebian) ?? wantsDebian
@@ -138,6 +141,9 @@ public struct Configuration: Sendable, Hashable, Codable {
         guard (1280...65000).contains(guestMTU) else { throw Fault(.invalidParameter, "an MTU of \(guestMTU) cannot be") }
         guard (1...64).contains(overcommitment) else {
             throw Fault(.invalidParameter, "overcommitment is 1 to 64 virtual processors for each real one")
+        }
+        guard (1...86_400).contains(lifecycleDaySeconds) else {
+            throw Fault(.invalidParameter, "a day of lifecycle rules has 1 to 86400 seconds, not \(lifecycleDaySeconds)")
         }
         guard (0...1000).contains(simulatedHosts) else { throw Fault(.invalidParameter, "0 to 1000 hosts are simulated") }
         if let store, store.lowercased().contains("password") {

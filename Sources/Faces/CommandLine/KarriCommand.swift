@@ -19,7 +19,8 @@ public struct KarriCommand: AsyncParsableCommand {
         subcommands: [
             UpCommand.self, StatusCommand.self, TraceCommand.self, CheckCommand.self, LogsCommand.self, ConsoleCommand.self,
             CredentialsCommand.self,
-            AccountCommand.self, ImageCommand.self, HostCommand.self, DownCommand.self, UninstallCommand.self, BenchCommand.self,
+            AccountCommand.self, ImageCommand.self, HostCommand.self, ObjectsCommand.self, StartCommand.self, DownCommand.self,
+            UninstallCommand.self, BenchCommand.self,
             VersionCommand.self,
             ControlRole.self, NodeRole.self, EdgeRole.self, SimulateRole.self, SuperviseRole.self, ReapRole.self,
         ])

@@ -32,6 +32,10 @@ public final class CloudAccounts: AccountDirectory {
 
     public func account(_ id: ID<Account>) async throws(Fault) -> AccountScope? { try await find { $0.byID[id] } }
 
+    public func account(number: String) async throws(Fault) -> AccountScope? {
+        try await find { state in state.byID.values.first { $0.number == number } }
+    }
+
     private func find(_ look: (State) -> AccountScope?) async throws(Fault) -> AccountScope? {
         let now = chance.now()
         let (found, isFresh) = state.withLock { state in

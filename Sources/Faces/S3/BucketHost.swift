@@ -1,7 +1,9 @@
 //  Buckets in the Host header: `bucket.s3.example.com`, as virtual-hosted-style addresses have them (Amazon
 //  S3 User Guide, "Virtual hosting of buckets"), and websites' own hosts.
 
+import AWSProtocol
 import Hummingbird
+import Objects
 
 /// What a Host header says of a bucket.
 public struct BucketHost: Sendable, Hashable {
@@ -46,4 +48,13 @@ public struct BucketHost: Sendable, Hashable {
 extension Request {
     /// The bucket that the Host header names.
     var bucketHost: BucketHost? { head.authority.flatMap(BucketHost.init) }
+}
+
+extension S3Responder {
+    /// The address of an object, by the name under which the client reached this store.
+    func location(of name: ObjectName, _ call: S3Call) -> String {
+        let host = call.request.head.authority ?? "localhost"
+        let bucket = call.request.bucketHost == nil ? "/\(name.bucket)" : ""
+        return "\(isSecure ? "https" : "http")://\(host)\(bucket)/\(PercentEncoding.encoded(Array(name.key.bytes)))"
+    }
 }

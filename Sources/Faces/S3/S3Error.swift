@@ -74,12 +74,14 @@ extension S3Error {
         if let marker = fault.subject, marker.kind == .version, code != "NoSuchVersion" {
             fields["x-amz-delete-marker"] = "true"
             fields["x-amz-version-id"] = VersionID(bits: marker.bits).spelled
+            fields["last-modified"] = fault.facts[Fault.modifiedFact].flatMap { Instant(iso8601: $0) }.map(HTTPDate.text)
+            if status == 405 { fields["allow"] = "DELETE" }
         }
     }
 
     private init(wording fault: Fault) {
         self.init(coding: fault)
-        if fault.code == .preconditionFailed, let condition = fault.cause {
+        if let condition = fault.facts[Fault.conditionFact] {
             details = [Detail(name: "Condition", text: condition)]
         }
     }
@@ -93,6 +95,8 @@ extension S3Error {
         case (.protected, _): self.init("AccessDenied", fault.message, 403)
         case (.noSuchKey, _): self.init("KMS.NotFoundException", fault.message)
         case (.keyIsDisabled, _): self.init("KMS.DisabledException", fault.message)
+        case (.quotaExceeded, _): self.init("QuotaExceeded", fault.message, 403)
+        case (.notOwner, _): self = .notAllowed
         case (.checksumMismatch, _): self.init("BadDigest", fault.message)
         case (.listsAreOff, _): self.init("AccessControlListNotSupported", fault.message)
         case (.listsGrantToOthers, _): self.init("InvalidBucketAclWithObjectOwnership", fault.message)
@@ -141,6 +145,9 @@ extension S3Error {
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
                 403)
+        case .notYetCurrent where !isPresigned:
+            self.init(
+                "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)
         case .expired where isPresigned: self.init("AccessDenied", "Request has expired", 403)
         case .expired where refusal.explanation.hasPrefix("Signature expired"):
             self.init(

@@ -1,7 +1,7 @@
 //  The S3 face: one HTTP server for the object store.
 
+import Authority
 import Hummingbird
-import Identity
 import Listening
 import Logging
 import Meters
@@ -27,11 +27,29 @@ public struct S3Face: Sendable {
     public var meters: S3Meters { responder.meters }
 
     /// - Parameter isSecure: Whether it is reached over TLS, which policies may ask for.
-    public init(identity: IdentityService, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
+    public init(identity: any KeyDirectory, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
         responder = S3Responder(identity: identity, objects: objects, isSecure: isSecure, chance: chance, logger: logger)
+    }
+
+    /// Serves by itself until the task is cancelled.
+    ///
+    /// - Parameter onListening: Called once with the port, when calls are taken.
+    public func run(
+        on listener: HTTPListener, logger: Logger, onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    ) async throws {
+        try await listener.serve(LoneResponder(face: self), logger: logger, onListening: onListening)
     }
 
     public func respond(to request: Request, context: HTTPConnection) async -> Response {
         await responder.respond(to: request, context: context)
+    }
+}
+
+/// Answers where no other face does.
+private struct LoneResponder: HTTPResponder {
+    let face: S3Face
+
+    func respond(to request: Request, context: HTTPConnection) async throws -> Response {
+        await face.respond(to: request, context: context)
     }
 }

@@ -27,6 +27,7 @@ extension HTTPField.Name {
     static let customerKeyMD5 = known("x-amz-server-side-encryption-customer-key-md5")
     static let checksumAlgorithm = known("x-amz-checksum-algorithm")
     static let checksumType = known("x-amz-checksum-type")
+    static let expiration = known("x-amz-expiration")
     static let requestCharged = known("x-amz-request-charged")
 }
 

@@ -116,6 +116,13 @@ enum S3Operation: Sendable, Hashable {
             .listObjectsV2(let bucket), .listObjectVersions(let bucket), .listMultipartUploads(let bucket),
             .deleteObjects(let bucket), .postObject(let bucket), .preflight(let bucket):
             bucket
+        default: object?.bucket
+        }
+    }
+
+    /// The object that it is about.
+    var object: ObjectName? {
+        switch self {
         case .putObject(let name), .copyObject(let name), .getObject(let name), .headObject(let name),
             .getObjectAttributes(let name), .deleteObject(let name), .getObjectAcl(let name), .putObjectAcl(let name),
             .getObjectTagging(let name), .putObjectTagging(let name), .deleteObjectTagging(let name),
@@ -123,7 +130,8 @@ enum S3Operation: Sendable, Hashable {
             .putObjectLegalHold(let name), .createMultipartUpload(let name), .uploadPart(let name, _),
             .uploadPartCopy(let name, _), .listParts(let name, _), .completeMultipartUpload(let name, _),
             .abortMultipartUpload(let name, _):
-            name.bucket
+            name
+        default: nil
         }
     }
 
@@ -149,69 +157,106 @@ enum S3Operation: Sendable, Hashable {
             }
             return
         }
-        switch method {
-        case "GET" where query.has("location"): self = .getBucketLocation(bucket)
-        case "GET" where query.has("acl"): self = .getBucketAcl(bucket)
-        case "GET" where query.has("policy"): self = .getBucketPolicy(bucket)
-        case "GET" where query.has("policyStatus"): self = .getBucketPolicyStatus(bucket)
-        case "GET" where query.has("versions"): self = .listObjectVersions(bucket)
-        case "GET" where query.has("uploads"): self = .listMultipartUploads(bucket)
-        case "GET" where query.has("list-type"):
+        switch (method, try S3Operation.subresource(query)) {
+        case ("GET", "location"): self = .getBucketLocation(bucket)
+        case ("GET", "acl"): self = .getBucketAcl(bucket)
+        case ("GET", "policy"): self = .getBucketPolicy(bucket)
+        case ("GET", "policyStatus"): self = .getBucketPolicyStatus(bucket)
+        case ("GET", "versions"): self = .listObjectVersions(bucket)
+        case ("GET", "uploads"): self = .listMultipartUploads(bucket)
+        case ("GET", nil) where query.has("list-type"):
             guard query["list-type"] == "2" else { throw S3Error("InvalidArgument", "Invalid List Type specified in Request") }
             self = .listObjectsV2(bucket)
-        case "GET": self = .listObjects(bucket)
-        case "HEAD": self = .headBucket(bucket)
-        case "PUT" where query.has("acl"): self = .putBucketAcl(bucket)
-        case "PUT" where query.has("policy"): self = .putBucketPolicy(bucket)
-        case "PUT": self = .createBucket(bucket)
-        case "DELETE" where query.has("policy"): self = .deleteBucketPolicy(bucket)
-        case "DELETE": self = .deleteBucket(bucket)
-        case "POST" where query.has("delete"): self = .deleteObjects(bucket)
-        case "POST": self = .postObject(bucket)
-        case "OPTIONS": self = .preflight(bucket)
+        case ("GET", nil): self = .listObjects(bucket)
+        case ("HEAD", nil): self = .headBucket(bucket)
+        case ("PUT", "acl"): self = .putBucketAcl(bucket)
+        case ("PUT", "policy"): self = .putBucketPolicy(bucket)
+        case ("PUT", nil): self = .createBucket(bucket)
+        case ("DELETE", "policy"): self = .deleteBucketPolicy(bucket)
+        case ("DELETE", nil): self = .deleteBucket(bucket)
+        case ("POST", "delete"): self = .deleteObjects(bucket)
+        case ("POST", nil): self = .postObject(bucket)
+        case ("OPTIONS", _): self = .preflight(bucket)
         default: throw .notAllowed
         }
     }
 
     private init(_ bucket: String, _ key: ObjectKey, _ method: String, _ query: S3Query, copies: Bool) throws(S3Error) {
         var object = ObjectName(bucket: bucket, key: key)
-        if let text = query["versionId"], !text.isEmpty { object.version = try VersionID(spelled: text) }
-        let upload = query["uploadId"].map(UploadID.init)
-        switch (method, upload) {
-        case ("GET", nil) where query.has("acl"): self = .getObjectAcl(object)
-        case ("PUT", nil) where query.has("acl"): self = .putObjectAcl(object)
-        case ("GET", nil) where query.has("tagging"): self = .getObjectTagging(object)
-        case ("PUT", nil) where query.has("tagging"): self = .putObjectTagging(object)
-        case ("DELETE", nil) where query.has("tagging"): self = .deleteObjectTagging(object)
-        case ("GET", nil) where query.has("retention"): self = .getObjectRetention(object)
-        case ("PUT", nil) where query.has("retention"): self = .putObjectRetention(object)
-        case ("GET", nil) where query.has("legal-hold"): self = .getObjectLegalHold(object)
-        case ("PUT", nil) where query.has("legal-hold"): self = .putObjectLegalHold(object)
-        case ("GET", nil) where query.has("attributes"): self = .getObjectAttributes(object)
-        case ("PUT", let upload?):
+        if let text = query["versionId"] {
+            guard !text.isEmpty else { throw S3Error("InvalidArgument", "Version id cannot be the empty string") }
+            object.version = try VersionID(spelled: text)
+        }
+        let upload = UploadID(query["uploadId"] ?? "")
+        switch (method, try S3Operation.subresource(query)) {
+        case ("GET", "acl"): self = .getObjectAcl(object)
+        case ("PUT", "acl"): self = .putObjectAcl(object)
+        case ("GET", "tagging"): self = .getObjectTagging(object)
+        case ("PUT", "tagging"): self = .putObjectTagging(object)
+        case ("DELETE", "tagging"): self = .deleteObjectTagging(object)
+        case ("GET", "retention"): self = .getObjectRetention(object)
+        case ("PUT", "retention"): self = .putObjectRetention(object)
+        case ("GET", "legal-hold"): self = .getObjectLegalHold(object)
+        case ("PUT", "legal-hold"): self = .putObjectLegalHold(object)
+        case ("GET", "attributes"): self = .getObjectAttributes(object)
+        case ("PUT", "uploadId"):
             guard let number = query["partNumber"].flatMap({ Int($0) }) else {
                 throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
             }
             let part = S3Part(upload: upload, number: number)
             self = copies ? .uploadPartCopy(object, part) : .uploadPart(object, part)
+        case ("GET", "uploadId"): self = .listParts(object, upload)
+        case ("DELETE", "uploadId"): self = .abortMultipartUpload(object, upload)
+        case ("POST", "uploadId"): self = .completeMultipartUpload(object, upload)
+        case ("POST", "uploads"): self = .createMultipartUpload(object)
         case ("PUT", nil): self = copies ? .copyObject(object) : .putObject(object)
-        case ("GET", let upload?): self = .listParts(object, upload)
         case ("GET", nil): self = .getObject(object)
-        case ("HEAD", _): self = .headObject(object)
-        case ("DELETE", let upload?): self = .abortMultipartUpload(object, upload)
+        case ("HEAD", nil): self = .headObject(object)
         case ("DELETE", nil): self = .deleteObject(object)
-        case ("POST", let upload?): self = .completeMultipartUpload(object, upload)
-        case ("POST", nil) where query.has("uploads"): self = .createMultipartUpload(object)
         case ("OPTIONS", _): self = .preflight(bucket)
         default: throw .notAllowed
         }
     }
 
+    /// The sub-resource that a query names; nil where it is about the thing itself.
+    private static func subresource(_ query: S3Query) throws(S3Error) -> String? {
+        let named = query.names.filter(subresources.contains)
+        guard named.count <= 1 else {
+            throw S3Error("InvalidArgument", "Conflicting query string parameters: \(named.joined(separator: ", "))")
+        }
+        return named.first
+    }
+
+    private static let subresources: Set<String> = [
+        "acl", "attributes", "delete", "legal-hold", "location", "policy", "policyStatus", "retention", "tagging", "uploadId",
+        "uploads", "versions",
+    ]
+
     /// Sub-resources that S3 has and this store has not.
     private static let unbuilt: Set<String> = [
-        "analytics", "intelligent-tiering", "inventory", "metrics", "restore", "select", "torrent",
+        "analytics", "intelligent-tiering", "inventory", "metrics", "renameObject", "restore", "select", "torrent",
     ]
 }
+extension S3Error {
+    /// The same error, with what it is about.
+    func about(_ operation: S3Operation) -> S3Error {
+        var error = self
+        switch (code, operation) {
+        case ("NoSuchKey", _), ("NoSuchVersion", _):
+            if let key = operation.object?.key { error.details.append(Detail(name: "Key", text: key.description)) }
+        case ("NoSuchUpload", .uploadPart(_, let part)), ("NoSuchUpload", .uploadPartCopy(_, let part)):
+            error.details.append(Detail(name: "UploadId", text: part.upload.text))
+        case ("NoSuchUpload", .listParts(_, let upload)), ("NoSuchUpload", .completeMultipartUpload(_, let upload)),
+            ("NoSuchUpload", .abortMultipartUpload(_, let upload)):
+            error.details.append(Detail(name: "UploadId", text: upload.text))
+        case (let code, _) where status == 404 && code.hasPrefix("NoSuch") || code.hasPrefix("Bucket"):
+            if let bucket = operation.bucket { error.details.append(Detail(name: "BucketName", text: bucket)) }
+        default: break
+        }
+        return error
+    }
+}
+
 /// A part of an upload.
 struct S3Part: Sendable, Hashable {
     var upload: UploadID

@@ -5,7 +5,6 @@ import AWSProtocol
 import Authority
 import HTTPTypes
 import Hummingbird
-import Identity
 import Listening
 import Logging
 import Model
@@ -53,7 +52,7 @@ extension Request {
 }
 
 struct S3Responder: Sendable {
-    let identity: IdentityService
+    let identity: any KeyDirectory
     let objects: ObjectsService
     let isSecure: Bool
     let chance: Chance
@@ -61,7 +60,7 @@ struct S3Responder: Sendable {
     let meters = S3Meters()
     private let signingKeys = SignatureV4.SigningKeys()
 
-    init(identity: IdentityService, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
+    init(identity: any KeyDirectory, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
         self.identity = identity
         self.objects = objects
         self.isSecure = isSecure
@@ -115,7 +114,7 @@ struct S3Responder: Sendable {
             return try await perform(found, call)
         } catch {
             // What the body was refused for is the reason of all that followed.
-            let refusal = body?.refusal ?? S3Error(of: error)
+            let refusal = (body?.refusal ?? S3Error(of: error)).about(found)
             if refusal.isInternal {
                 logger.error("\(refusal.message)", metadata: ["fault": "\(error)", "request": "\(requestID)"])
             }
@@ -220,8 +219,8 @@ struct S3Responder: Sendable {
     /// The owner of an access key.
     ///
     /// - Throws: `InvalidAccessKeyId` where there is none.
-    func identify(_ accessKey: String, securityToken: String?) async throws(S3Error) -> IdentityService.Identified {
-        let known: IdentityService.Identified?
+    func identify(_ accessKey: String, securityToken: String?) async throws(S3Error) -> IdentifiedKey {
+        let known: IdentifiedKey?
         do throws(Fault) { known = try await identity.identify(accessKey) } catch { throw S3Error(error) }
         // Temporary credentials have keys of their own, which are not known here.
         guard let known, securityToken == nil else { throw S3Error(.invalidClientTokenId) }
@@ -243,7 +242,14 @@ struct S3Responder: Sendable {
         var length = request.header("content-length").flatMap { Int64($0) }
         switch proof.payload {
         case .checked, .unsigned: break
-        case .declared(let hash): payloadHash = hash
+        case .declared(let hash):
+            guard hash.utf8.count == 64, hash.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }) else {
+                throw S3Error(
+                    "InvalidArgument",
+                    "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+                        + "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
+            }
+            payloadHash = hash
         case .streaming(let form):
             let isSigned = form.hasPrefix("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
             guard isSigned || form == "STREAMING-UNSIGNED-PAYLOAD-TRAILER" else { throw .notImplemented(form) }

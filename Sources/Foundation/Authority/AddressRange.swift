@@ -22,8 +22,8 @@ struct AddressRange: Sendable, Hashable {
         self.length = length
     }
 
-    /// Whether every address of its version lies in the range.
-    var isEverything: Bool { length == 0 }
+    /// Whether so many addresses lie in the range that it confines nobody (Amazon S3 User Guide, "The meaning of public").
+    var isPublic: Bool { length < (bytes.count == 4 ? 8 : 32) }
 
     /// Whether the address `text` lies in the range. An IPv4 address in IPv6's clothes
     /// (`::ffff:10.0.0.1`) counts as IPv4.

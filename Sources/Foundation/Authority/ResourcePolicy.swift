@@ -45,6 +45,25 @@ extension PolicyDocument {
         }
     }
 
+    /// The numbers of the accounts whose principals it names; nil where a name is none of an account's.
+    public var principalAccounts: Set<String>? {
+        var accounts: Set<String> = []
+        for statement in statements {
+            switch statement.principals {
+            case nil: continue
+            case .these(let names), .allBut(let names):
+                for case .aws(let text) in names {
+                    let number = text.hasPrefix("arn:") ? ResourceName(text)?.account : text
+                    guard let number, number.utf8.count == 12, number.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+                        return nil
+                    }
+                    accounts.insert(number)
+                }
+            }
+        }
+        return accounts
+    }
+
     /// Whether every statement is about actions of a service, as names that begin with `service:` say.
     public func concernsOnly(service: String) -> Bool {
         let allowed = Array("\(service.lowercased()):".utf8)
@@ -117,8 +136,7 @@ extension PolicyCondition {
 
     fileprivate var confinesCallers: Bool {
         guard PolicyCondition.confiningKeys.contains(key), !negated else { return false }
-        // The whole of the Internet confines nobody.
-        if case .address(let ranges) = test { return ranges.allSatisfy { !$0.isEverything } }
+        if case .address(let ranges) = test { return ranges.allSatisfy { !$0.isPublic } }
         return true
     }
 }

@@ -72,3 +72,21 @@ public enum Section {
         section.hasPrefix("domain/") ? String(section.dropFirst("domain/".count)) : nil
     }
 }
+public typealias ObjectAdministration = Karri_Fabric_ObjectAdministration
+public typealias ListWorkersRequest = Karri_Fabric_ListWorkersRequest
+public typealias ListWorkersReply = Karri_Fabric_ListWorkersReply
+public typealias ObjectWorker = Karri_Fabric_ObjectWorker
+public typealias ChangeWorkerRequest = Karri_Fabric_ChangeWorkerRequest
+public typealias ListDamageRequest = Karri_Fabric_ListDamageRequest
+public typealias ListDamageReply = Karri_Fabric_ListDamageReply
+public typealias DamagedObject = Karri_Fabric_DamagedObject
+public typealias ListUsageRequest = Karri_Fabric_ListUsageRequest
+public typealias ListUsageReply = Karri_Fabric_ListUsageReply
+public typealias BucketUsage = Karri_Fabric_BucketUsage
+public typealias SetQuotaRequest = Karri_Fabric_SetQuotaRequest
+public typealias SetQuotaReply = Karri_Fabric_SetQuotaReply
+public typealias ListKeysRequest = Karri_Fabric_ListKeysRequest
+public typealias ListKeysReply = Karri_Fabric_ListKeysReply
+public typealias EncryptionKey = Karri_Fabric_EncryptionKey
+public typealias CreateKeyRequest = Karri_Fabric_CreateKeyRequest
+public typealias ChangeKeyRequest = Karri_Fabric_ChangeKeyRequest

@@ -12,6 +12,8 @@ public struct Fault: Error, Sendable, Hashable, CustomStringConvertible {
     public var subject: AnyID?
     /// Further things that it is about in the same way, where a call named several.
     public var others: [AnyID] = []
+    /// What a face may show besides, by names that the service and the face agree on.
+    public var facts: [String: String] = [:]
     /// What lay beneath, for the log; never shown to a tenant.
     public var cause: String?
 

@@ -8,7 +8,7 @@ import Store
 import Synchronization
 
 /// The identity service.
-public struct IdentityService: Sendable {
+public struct IdentityService: KeyDirectory {
     let engine: any Engine
     let chance: Chance
     let seal: Seal
@@ -123,21 +123,8 @@ public struct IdentityService: Sendable {
         try await engine.read { tx throws(Fault) in try tx.account(number: number) }
     }
 
-    /// What a key is checked with, and who it then is.
-    public struct Identified: Sendable {
-        public var secret: String
-        public var principal: Principal
-        public var policies: [PolicyDocument]
-        fileprivate var accessKey: String
-
-        /// The session of a caller whose signature was verified.
-        public func session(_ circumstances: Circumstances) -> Session {
-            Session(of: principal, identity: policies, accessKey: accessKey, circumstances: circumstances)
-        }
-    }
-
     /// The owner of an access key; nil when there is none that is active.
-    public func identify(_ accessKey: String) async throws(Fault) -> Identified? {
+    public func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey? {
         let now = chance.now()
         if let known = cache.find(accessKey, now: now) { return known }
         guard
@@ -147,9 +134,9 @@ public struct IdentityService: Sendable {
         let secret = try seal.open(found.key.sealedSecret, belonging: "access-key/\(accessKey)")
         let scope = AccountScope(id: found.account.id, number: found.account.number)
         let documents = found.policies.compactMap { name in ManagedPolicy.all.first { $0.name == name }?.document }
-        let identified = Identified(
-            secret: String(decoding: secret, as: UTF8.self), principal: .user(found.user.name, id: found.user.id, of: scope),
-            policies: documents, accessKey: accessKey)
+        let identified = IdentifiedKey(
+            accessKey: accessKey, secret: String(decoding: secret, as: UTF8.self), principal: .user(found.user.name, id: found.user.id, of: scope),
+            policies: documents)
         cache.keep(identified, for: accessKey, now: now)
         return identified
     }
@@ -159,7 +146,7 @@ public struct IdentityService: Sendable {
 /// for each call. A key that is withdrawn works for at most `life` longer.
 private final class CredentialCache: Sendable {
     private struct Entry {
-        var identified: IdentityService.Identified
+        var identified: IdentifiedKey
         var until: Instant
     }
 
@@ -167,14 +154,14 @@ private final class CredentialCache: Sendable {
     private static let entriesMax = 10_000
     private let entries = Mutex<[String: Entry]>([:])
 
-    func find(_ key: String, now: Instant) -> IdentityService.Identified? {
+    func find(_ key: String, now: Instant) -> IdentifiedKey? {
         entries.withLock { entries in
             guard let entry = entries[key], entry.until > now else { return nil }
             return entry.identified
         }
     }
 
-    func keep(_ identified: IdentityService.Identified, for key: String, now: Instant) {
+    func keep(_ identified: IdentifiedKey, for key: String, now: Instant) {
         entries.withLock { entries in
             if entries.count >= CredentialCache.entriesMax { entries.removeAll() }
             entries[key] = Entry(identified: identified, until: now + CredentialCache.life)

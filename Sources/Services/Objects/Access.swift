@@ -20,11 +20,16 @@ public struct Caller: Sendable {
 
     public var account: ID<Account>? { session.account?.id }
 
-    /// The same caller, with one more fact.
-    func stating(_ key: String, _ value: ConditionValue?) -> Caller {
-        guard let value else { return self }
+    /// The same caller, who asks for tags.
+    func asking(for tags: [String: String]) -> Caller {
         let condition = condition
-        return Caller(session) { $0 == key ? value : condition($0) }
+        return Caller(session) { key in
+            if key == "s3:requestobjecttagkeys" { return .texts(Array(tags.keys)) }
+            let tag = "s3:requestobjecttag/"
+            guard key.hasPrefix(tag) else { return condition(key) }
+            // Keys of conditions are compared without regard to case.
+            return tags.first { $0.key.lowercased() == key.dropFirst(tag.utf8.count) }.map { .text($0.value) }
+        }
     }
 }
 

@@ -41,8 +41,22 @@ extension ObjectsService {
         }
     }
 
+    /// The policy of a bucket, which only its owner's account may see and change, whatever it says itself; nil where there is none.
+    public func policy(of name: String, by caller: Caller) async throws(Fault) -> String? {
+        try await owned(name, for: .getBucketPolicy, by: caller).settings.policy
+    }
+
+    private func owned(_ name: String, for action: ObjectAction, by caller: Caller) async throws(Fault) -> Bucket {
+        let bucket = try await bucket(name, for: action, by: caller)
+        guard caller.session.isSystem || caller.account == bucket.account else {
+            throw Fault(.notOwner, "The specified method is not allowed against this resource.", kind: .bucket)
+        }
+        return bucket
+    }
+
     /// - Throws: `malformedPolicy`; `denied` where a public policy is blocked.
     public func setPolicy(_ text: String, of name: String, by caller: Caller) async throws(Fault) {
+        let bucket = try await owned(name, for: .putBucketPolicy, by: caller)
         let policy = try PolicyDocument(parsing: text, for: .resource, charactersMax: ObjectsService.policyBytesMax)
         guard policy.concernsOnly(resource: ObjectsService.name(of: name).description) else {
             throw Fault(.malformedPolicy, "Policy has invalid resource", kind: .policy)
@@ -50,14 +64,22 @@ extension ObjectsService {
         guard policy.concernsOnly(service: "s3") else {
             throw Fault(.malformedPolicy, "Policy has invalid action", kind: .policy)
         }
-        try await update(name, for: .putBucketPolicy, by: caller) { settings throws(Fault) in
+        guard let named = policy.principalAccounts else {
+            throw Fault(.malformedPolicy, "Invalid principal in policy", kind: .policy)
+        }
+        for number in named where try await accounts.account(number: number) == nil {
+            throw Fault(.malformedPolicy, "Invalid principal in policy", kind: .policy)
+        }
+        try await backend.update(bucket) { settings throws(Fault) in
             if settings.publicAccess?.blocksPolicy == true, policy.isPublic { throw Fault.accessDenied }
             settings.policy = text
         }
     }
 
     public func deletePolicy(of name: String, by caller: Caller) async throws(Fault) {
-        try await update(name, for: .deleteBucketPolicy, by: caller) { settings throws(Fault) in settings.policy = nil }
+        try await backend.update(try await owned(name, for: .deleteBucketPolicy, by: caller)) { settings throws(Fault) in
+            settings.policy = nil
+        }
     }
 
     /// Whether a bucket's policy opens it to everyone; nil where it has none.

@@ -127,6 +127,13 @@ extension ObjectsService {
         }
     }
 
+    /// How many bytes of a version lie in the backend.
+    func storedLength(of found: StoredObject, _ body: BodyReference) async throws(Fault) -> Int64 {
+        guard found.version.detail.encryption != nil else { return found.version.size }
+        guard found.version.detail.parts != nil else { return SealedBytes.sealedLength(of: found.version.size) }
+        return try await backend.pieces(of: body, in: found.bucket).reduce(0) { $0 + $1.size }
+    }
+
     private static func belonging(_ key: ObjectKey, _ bucket: Bucket) -> String { "object/\(bucket.id.hex)/\(key)" }
 
     /// Opens a stretch of a sealed body.

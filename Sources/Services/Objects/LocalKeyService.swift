@@ -63,13 +63,18 @@ public actor LocalKeyService: KeyService {
     }
 
     /// Lets a key be used, or no more.
-    public func setEnabled(_ isEnabled: Bool, _ id: String) async throws(Fault) {
-        guard let before = keys[id] else { throw Fault.unknownKey(id) }
-        keys[id]?.isEnabled = isEnabled
+    ///
+    /// - Parameter name: In full, or the key's id.
+    public func setEnabled(_ isEnabled: Bool, _ name: String) async throws(Fault) -> ServiceKey {
+        let before = try known(name)
+        var key = before
+        key.isEnabled = isEnabled
+        keys[key.id] = key
         do throws(Fault) { try await save() } catch {
-            keys[id] = before
+            keys[key.id] = before
             throw error
         }
+        return key
     }
 
     /// The name that programs know a key by (AWS General Reference, "Amazon Resource Names").
@@ -121,9 +126,14 @@ public actor LocalKeyService: KeyService {
     }
 
     private func usable(_ name: String) throws(Fault) -> ServiceKey {
+        let key = try known(name)
+        guard key.isEnabled else { throw Fault(.keyIsDisabled, "\(fullName(of: key)) is disabled.") }
+        return key
+    }
+
+    private func known(_ name: String) throws(Fault) -> ServiceKey {
         let id = name.split(separator: "/").last.map(String.init) ?? name
         guard let key = keys[id], !name.hasPrefix("arn:") || name == fullName(of: key) else { throw Fault.unknownKey(name) }
-        guard key.isEnabled else { throw Fault(.keyIsDisabled, "\(fullName(of: key)) is disabled.") }
         return key
     }
 

@@ -51,10 +51,16 @@ extension ObjectsService {
         let bucket = try await bucket(bucketName, key: key, for: .putObject, by: caller)
         // Asked before the bytes come, and again when they have.
         let upload = try await upload(id, of: key, in: bucket)
+        try await checkQuota(of: bucket.account, adding: size ?? 0)
         if let name = upload.detail.partChecksum { body.makeChecksum(name) }
         let sealing = try await self.key(of: upload.detail.encryption, key, in: bucket, customer: customer)
         return try await take(body, size: size, sealedWith: sealing, in: bucket) { taken throws(Fault) in
             let checksums = body.checksum.map { [$0.name: $0.value] } ?? [:]
+            if let wanted = upload.detail.partChecksum, let made = checksums.keys.first, made != wanted {
+                throw Fault(
+                    .malformedRequest, "Checksum Type mismatch occurred, expected checksum: \(wanted), actual checksum: \(made)",
+                    kind: .object)
+            }
             let stored = sealing == nil ? taken.size : SealedBytes.sealedLength(of: taken.size)
             let part = UploadedPart(
                 number: number, size: stored, entityTag: taken.entityTag, modified: chance.now(), checksums: checksums,
@@ -62,6 +68,7 @@ extension ObjectsService {
             return try await backend.change(key, in: bucket) { change throws(Fault) in
                 guard try change.upload(id) != nil else { throw Fault.noUpload }
                 try change.put(part, of: id)
+                try bucket.checkQuota(change.usage, adding: part.size)
                 return StartedPart(upload: upload, part: part)
             }
         }
@@ -180,17 +187,62 @@ extension ObjectsService {
         return (StartedUpload(bucket: bucket, upload: upload), parts)
     }
 
-    /// Uploads that have begun and not ended, by key; one more than `limit` where there is more.
+    /// Uploads that have begun and not ended, by key, with what lies behind the delimiter rolled up.
+    ///
+    /// - Parameter after: Only those after this key, or after this upload of it.
     public func uploads(
-        in bucketName: String, prefix: [UInt8], afterKey: [UInt8]?, afterID: UploadID?, limit: Int, by caller: Caller
-    ) async throws(Fault) -> (bucket: Bucket, uploads: [PartedUpload]) {
-        let bucket = try await bucket(bucketName, for: .listUploads, by: caller)
-        var from = prefix
-        if let afterKey, !afterKey.lexicographicallyPrecedes(prefix) { from = afterID == nil ? afterKey + [0] : afterKey }
-        let slice = ListingSlice(
-            from: ObjectKey(bytes: from), upTo: ListingSlice.end(of: prefix), limit: limit + 1)
-        return (bucket, try await backend.uploads(slice, after: from == afterKey ? afterID : nil, of: bucket))
+        in bucketName: String, prefix: [UInt8], delimiter: [UInt8], after: (key: [UInt8], id: UploadID?)?, limit: Int,
+        by caller: Caller
+    ) async throws(Fault) -> UploadPage {
+        var page = UploadPage(bucket: try await bucket(bucketName, for: .listUploads, by: caller))
+        var slice = ListingSlice(from: ObjectKey(bytes: prefix), upTo: ListingSlice.end(of: prefix), limit: limit + 1)
+        var afterID: UploadID?
+        if let after, !after.key.lexicographicallyPrecedes(prefix) {
+            slice.from = ObjectKey(bytes: after.id == nil ? after.key + [0] : after.key)
+            afterID = after.id
+            // What was shown rolled up is behind with all that lies under it.
+            if let common = ListingPage.commonPrefix(of: after.key, after: prefix, delimiter) {
+                guard let beyond = ListingSlice.end(of: common) else { return page }
+                (slice.from, afterID) = (beyond, nil)
+            }
+        }
+        while true {
+            let found = try await backend.uploads(slice, after: afterID, of: page.bucket)
+            var jump: ObjectKey?
+            for upload in found {
+                guard page.uploads.count + page.commonPrefixes.count < limit else {
+                    page.isTruncated = true
+                    return page
+                }
+                if let common = ListingPage.commonPrefix(of: upload.key.bytes, after: prefix, delimiter) {
+                    page.commonPrefixes.append(common)
+                    page.last = (common, nil)
+                    guard let beyond = ListingSlice.end(of: common) else { return page }
+                    jump = beyond
+                    break
+                }
+                page.uploads.append(upload)
+                page.last = (upload.key.bytes, upload.id)
+            }
+            if let jump {
+                (slice.from, afterID) = (jump, nil)
+            } else if found.count < slice.limit {
+                return page
+            } else if let last = found.last {
+                (slice.from, afterID) = (last.key, last.id)
+            }
+        }
     }
+}
+
+/// A page of a listing of uploads.
+public struct UploadPage: Sendable {
+    public let bucket: Bucket
+    public var uploads: [PartedUpload] = []
+    public var commonPrefixes: [[UInt8]] = []
+    public var isTruncated = false
+    /// The last that is shown: an upload of a key, or a common prefix.
+    public var last: (key: [UInt8], id: UploadID?)?
 }
 
 /// A part as a client names it that completes an upload.

@@ -55,10 +55,17 @@ public struct ObjectConditions: Sendable, Hashable {
 }
 
 extension Fault {
+    /// The field of a condition that does not hold.
+    public static let conditionFact = "condition"
+    /// When a delete marker was put, in ISO 8601.
+    public static let modifiedFact = "modified"
+
     /// - Parameter condition: Its field's name.
     static func precondition(_ condition: String) -> Fault {
-        Fault(
-            .preconditionFailed, "At least one of the pre-conditions you specified did not hold", kind: .object, cause: condition)
+        var fault = Fault(
+            .preconditionFailed, "At least one of the pre-conditions you specified did not hold", kind: .object)
+        fault.facts[conditionFact] = condition
+        return fault
     }
 }
 
@@ -126,6 +133,7 @@ extension ObjectsService {
     func admit(_ upload: ObjectUpload, by caller: Caller) async throws(Fault) -> (bucket: Bucket, detail: ObjectDetail) {
         try ObjectsService.check(upload.key)
         let bucket = try await bucket(upload.bucket, key: upload.key, for: .putObject, by: caller)
+        try await checkQuota(of: bucket.account, adding: upload.size ?? 0)
         var detail = upload.detail
         if let tags = detail.tags {
             try ObjectTags.check(tags)
@@ -143,6 +151,15 @@ extension ObjectsService {
         detail.owner = owner == bucket.account ? nil : owner
         detail.grants = try await grants(upload.acl, owner: owner, bucketOwner: bucket.account, bucket.settings)
         return (bucket, detail)
+    }
+
+    /// Refuses what an account has no more room for. Uploads that run side by side may go a little beyond it.
+    func checkQuota(of account: ID<Account>, adding bytes: Int64) async throws(Fault) {
+        guard let most = backend.bytesMax(of: account) else { return }
+        var held: Int64 = 0
+        for bucket in try await backend.buckets(of: account) { held += try await backend.usage(of: bucket).bytes }
+        guard held + bytes > most else { return }
+        throw Fault(.quotaExceeded, "The account may hold \(most) bytes.", kind: .account)
     }
 
     /// Takes a body to its end and keeps it with what `keep` does; nothing of it is left where either fails.
@@ -190,8 +207,7 @@ extension ObjectsService {
         }
         try authorize(action, on: bucket, key: name.key, object: version, by: caller)
         guard version.body != nil else {
-            if name.version == nil { throw Fault.noObject.about(version.id) }
-            throw Fault(.wrongState, "The specified method is not allowed against this resource.", kind: .version).about(version.id)
+            throw Fault.isDeleteMarker(version, isNamed: name.version != nil)
         }
         return StoredObject(bucket: bucket, version: version)
     }
@@ -422,8 +438,22 @@ extension KeyChange {
         version.id = bucket.settings.versioning == .enabled ? try nextID() : .null
         if version.id == .null { try self.version(.null)?.checkRemovable(now: version.modified, bypassing: false) }
         try put(version)
+        try bucket.checkQuota(usage, adding: version.size)
         return version
     }
+}
+
+extension Bucket {
+    /// - Throws: `quotaExceeded` where more lies in the bucket than may.
+    func checkQuota(_ usage: BucketUsage, adding bytes: Int64) throws(Fault) {
+        guard let most = settings.bytesMax, bytes > 0, usage.bytes > most else { return }
+        throw Fault(.quotaExceeded, "The bucket may hold \(most) bytes.", kind: .bucket)
+    }
+}
+
+extension Fault.Code {
+    /// More would be kept than the operator allows.
+    public static let quotaExceeded = Fault.Code(rawValue: "quotaExceeded")
 }
 
 extension ObjectDetail {
@@ -436,6 +466,15 @@ extension ObjectDetail {
 
 extension Fault {
     static let noObject = Fault(.notFound, "The specified key does not exist.", kind: .object)
+
+    /// What is asked for is a delete marker.
+    static func isDeleteMarker(_ marker: ObjectVersion, isNamed: Bool) -> Fault {
+        var fault = noObject
+        if isNamed { fault = Fault(.wrongState, "The specified method is not allowed against this resource.", kind: .version) }
+        fault = fault.about(marker.id)
+        fault.facts[modifiedFact] = marker.modified.iso8601
+        return fault
+    }
 
     /// The same fault about a version.
     func about(_ version: VersionID) -> Fault {

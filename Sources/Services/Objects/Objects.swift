@@ -15,12 +15,15 @@ public struct ObjectsService: Sendable {
     let keys: any KeyService
     let chance: Chance
     public let region: String
+    /// How long lifecycle's days are.
+    public let clock: LifecycleClock
     let policies = CompiledPolicies()
 
     public init(
         backend: any ObjectBackend, accounts: any AccountDirectory, seal: Seal, keys: any KeyService, chance: Chance,
-        region: String
+        region: String, clock: LifecycleClock = LifecycleClock()
     ) {
+        self.clock = clock
         self.backend = backend
         self.accounts = accounts
         self.seal = seal
@@ -61,6 +64,8 @@ public struct ObjectsService: Sendable {
 public protocol AccountDirectory: Sendable {
     func account(canonicalID: String) async throws(Fault) -> AccountScope?
     func account(_ id: ID<Account>) async throws(Fault) -> AccountScope?
+    /// - Parameter number: Twelve digits.
+    func account(number: String) async throws(Fault) -> AccountScope?
 }
 
 /// Which object, or which version of it.
@@ -86,4 +91,12 @@ public struct StoredObject: Sendable {
 
     /// What clients are told of which version it is; nil in a bucket that never kept any.
     public var shownVersion: VersionID? { bucket.settings.versioning == nil ? nil : version.id }
+}
+
+extension ObjectsService {
+    /// When a current version will expire, and by which rule; nil where no rule is about it.
+    public func expiry(of key: ObjectKey, _ found: StoredObject) -> (when: Instant, rule: String)? {
+        guard found.bucket.settings.lifecycle != nil else { return nil }
+        return found.bucket.settings.expiry(of: key, found.version, clock: clock)
+    }
 }

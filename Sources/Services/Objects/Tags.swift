@@ -33,18 +33,20 @@ extension ObjectsService {
         return (found, found.version.detail.tags ?? [:])
     }
 
-    /// Gives a version other tags; none takes them off.
-    public func setTags(_ tags: [String: String], of name: ObjectName, by caller: Caller) async throws(Fault) -> StoredObject {
-        try ObjectTags.check(tags)
+    /// Gives a version other tags.
+    ///
+    /// - Parameter tags: Nil takes them off.
+    public func setTags(_ tags: [String: String]?, of name: ObjectName, by caller: Caller) async throws(Fault) -> StoredObject {
+        if let tags { try ObjectTags.check(tags) }
         let action: ObjectAction =
-            switch (tags.isEmpty, name.version) {
-            case (true, nil): .deleteObjectTagging
-            case (true, _): .deleteVersionTagging
-            case (false, nil): .putObjectTagging
-            case (false, _): .putVersionTagging
+            switch (tags, name.version) {
+            case (nil, nil): .deleteObjectTagging
+            case (nil, _): .deleteVersionTagging
+            case (_, nil): .putObjectTagging
+            default: .putVersionTagging
             }
-        let found = try await object(name, for: action, by: caller)
-        try await revise(found, name.key) { detail throws(Fault) in detail.tags = tags.isEmpty ? nil : tags }
+        let found = try await object(name, for: action, by: tags.map(caller.asking) ?? caller)
+        try await revise(found, name.key) { detail throws(Fault) in detail.tags = tags?.isEmpty == false ? tags : nil }
         return found
     }
 }

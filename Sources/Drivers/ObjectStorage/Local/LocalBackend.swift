@@ -28,6 +28,7 @@ public final class LocalBackend: ObjectBackend {
     private let catalogue: SQLiteEngine
     private let shards: [Shard]
     private let known = KnownBuckets()
+    private let quotas = Mutex<[ID<Account>: Int64]>([:])
 
     /// Opens a folder, which is made if it is not there, and removes what a crash left loose.
     ///
@@ -54,6 +55,7 @@ public final class LocalBackend: ObjectBackend {
             try AtomicFile.syncFolder(of: folder + "/.")
             let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened)
             try await backend.finishRemovals()
+            try await backend.readQuotas()
             return backend
         } catch {
             for shard in opened { await shard.close() }
@@ -114,6 +116,34 @@ public final class LocalBackend: ObjectBackend {
         try await catalogue.read { tx throws(Fault) in
             try tx.all(Bucket.table, where: "account = $1 ORDER BY name", [account.value])
         }
+    }
+
+    public func buckets(after name: String, limit: Int) async throws(Fault) -> [Bucket] {
+        try await catalogue.read { tx throws(Fault) in
+            try tx.all(Bucket.table, where: "name > $1 ORDER BY name LIMIT $2", [name.value, limit.value])
+        }
+    }
+
+    public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { try await shard(of: bucket).usage(of: bucket) }
+
+    public func bytesMax(of account: ID<Account>) -> Int64? { quotas.withLock { $0[account] } }
+
+    public func setBytesMax(_ bytes: Int64?, of account: ID<Account>) async throws(Fault) {
+        try await catalogue.write { tx throws(Fault) in
+            try tx.run("DELETE FROM account_quota WHERE account = $1", [account.value])
+            guard let bytes else { return }
+            try tx.run("INSERT INTO account_quota (account, bytes) VALUES ($1, $2)", [account.value, bytes.value])
+        }
+        try await readQuotas()
+    }
+
+    private func readQuotas() async throws(Fault) {
+        let read = try await catalogue.read { tx throws(Fault) in
+            try tx.rows("SELECT account, bytes FROM account_quota", []) { row throws(Fault) -> (ID<Account>, Int64) in
+                (try row.take(), try row.take())
+            }
+        }
+        quotas.withLock { $0 = Dictionary(read) { first, _ in first } }
     }
 
     public func update<T: Sendable>(

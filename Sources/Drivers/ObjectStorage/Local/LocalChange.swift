@@ -45,15 +45,31 @@ final class LocalChange: KeyChange {
         var keptSegments: [UInt64] = []
     }
 
-    init(_ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, now: Instant, number: @escaping () -> Int64) {
+    /// What lay in the bucket before, and what has come since.
+    private let before: BucketUsage
+    private var added = BucketUsage()
+
+    init(
+        _ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, before: BucketUsage, now: Instant, number: @escaping () -> Int64
+    ) {
         self.tx = tx
         self.bucket = bucket
+        self.before = before
         self.key = key
         self.now = now
         self.number = number
     }
 
     private var here: [Value] { [bucket.value, .blob(key.bytes)] }
+
+    var usage: BucketUsage { before + added }
+
+    /// To be called when nothing more is changed.
+    func finish() throws(Fault) {
+        guard added != BucketUsage() else { return }
+        try tx.run(
+            "UPDATE bucket SET versions = $2, bytes = $3 WHERE id = $1", [bucket.value, usage.versions.value, usage.bytes.value])
+    }
 
     // MARK: Versions
 
@@ -90,26 +106,30 @@ final class LocalChange: KeyChange {
         try tx.run(
             """
             INSERT INTO listing
-                (bucket, key, rank, version, shown, is_marker, size, entity_tag, modified, detail, owner, storage_class)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                (bucket, key, rank, version, shown, is_marker, size, entity_tag, modified, detail, owner, storage_class,
+                 checksum)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             """,
             here + [
                 .integer(-Int64(bitPattern: sequence.bits)), .integer(Int64(bitPattern: version.id.bits)),
                 .bool(version.body != nil), .bool(version.body == nil), version.size.value, version.entityTag.value,
                 version.modified.value, .integer(detail), version.detail.owner.value, version.detail.storageClass.value,
+                version.detail.listedChecksum.value,
             ])
+        added = added + BucketUsage(versions: 1, bytes: version.size)
     }
 
     func remove(_ id: VersionID) throws(Fault) {
         let found = try tx.first(
             """
-            SELECT l.rank, l.detail, d.body_kind, d.body FROM listing l JOIN detail d ON d.id = l.detail
+            SELECT l.rank, l.size, l.detail, d.body_kind, d.body FROM listing l JOIN detail d ON d.id = l.detail
             WHERE l.bucket = $1 AND l.key = $2 AND l.version = $3
             """, here + [.integer(Int64(bitPattern: id.bits))]
-        ) { row throws(Fault) -> (rank: Int64, detail: Int64, body: StoredBody) in
-            (try row.take(), try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
+        ) { row throws(Fault) -> (rank: Int64, size: Int64, detail: Int64, body: StoredBody) in
+            (try row.take(), try row.take(), try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
         }
         guard let found else { return }
+        added = added + BucketUsage(versions: -1, bytes: -found.size)
         try tx.run("DELETE FROM listing WHERE bucket = $1 AND key = $2 AND rank = $3", here + [.integer(found.rank)])
         try tx.run("DELETE FROM detail WHERE id = $1", [.integer(found.detail)])
         try drop(found.body)
@@ -202,8 +222,12 @@ final class LocalChange: KeyChange {
     }
 
     func put(_ part: UploadedPart, of upload: UploadID) throws(Fault) {
-        if let before = try storedPart(part.number, of: upload) { try drop(before) }
+        if let before = try storedPart(part.number, of: upload) {
+            try drop(before.body)
+            added.bytes -= before.size
+        }
         let body = try keep(part.body)
+        added.bytes += part.size
         try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.number.value])
         try tx.run(
             """
@@ -216,9 +240,11 @@ final class LocalChange: KeyChange {
             ])
     }
 
-    private func storedPart(_ number: Int, of upload: UploadID) throws(Fault) -> StoredBody? {
-        try tx.first("SELECT body_kind, body FROM part WHERE upload = $1 AND number = $2", [upload.text.value, number.value]) {
-            row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
+    private func storedPart(_ number: Int, of upload: UploadID) throws(Fault) -> (size: Int64, body: StoredBody)? {
+        try tx.first(
+            "SELECT size, body_kind, body FROM part WHERE upload = $1 AND number = $2", [upload.text.value, number.value]
+        ) { row throws(Fault) -> (size: Int64, body: StoredBody) in
+            (try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
         }
     }
 
@@ -237,10 +263,13 @@ final class LocalChange: KeyChange {
             try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.value])
             start += size
         }
-        let others = try tx.rows("SELECT body_kind, body FROM part WHERE upload = $1", [upload.text.value]) {
-            row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
+        let others = try tx.rows("SELECT size, body_kind, body FROM part WHERE upload = $1", [upload.text.value]) {
+            row throws(Fault) -> (size: Int64, body: StoredBody) in
+            (try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
         }
-        for other in others { try drop(other) }
+        for other in others { try drop(other.body) }
+        // The parts that are kept are counted with their version.
+        added.bytes -= others.reduce(start) { $0 + $1.size }
         try tx.run("DELETE FROM part WHERE upload = $1", [upload.text.value])
         try tx.run("DELETE FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", here + [upload.text.value])
         return .pieces(of: UInt64(detail))

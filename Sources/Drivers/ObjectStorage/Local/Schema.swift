@@ -17,6 +17,7 @@ enum Schema {
                 "CREATE INDEX bucket_account ON bucket (account, name)",
             ]),
         Migration("settings", ["ALTER TABLE bucket ADD COLUMN settings {text} NOT NULL DEFAULT '{}'"]),
+        Migration("quotas", ["CREATE TABLE account_quota (account {int} PRIMARY KEY, bytes {int} NOT NULL) {strict}"]),
     ]
 
     static let shard = [
@@ -90,6 +91,21 @@ enum Schema {
                 ) {strict}
                 """,
                 "CREATE INDEX segment_body_place ON segment_body (segment, start)",
+            ]),
+        Migration(
+            "usage",
+            [
+                // The header of its checksum and, of an object of parts, what it is of.
+                "ALTER TABLE listing ADD COLUMN checksum {text}",
+                "ALTER TABLE bucket ADD COLUMN versions {int} NOT NULL DEFAULT 0",
+                "ALTER TABLE bucket ADD COLUMN bytes {int} NOT NULL DEFAULT 0",
+                """
+                UPDATE bucket SET
+                    versions = (SELECT count(*) FROM listing WHERE listing.bucket = bucket.id),
+                    bytes = (SELECT coalesce(sum(size), 0) FROM listing WHERE listing.bucket = bucket.id)
+                        + (SELECT coalesce(sum(size), 0) FROM part
+                           WHERE upload IN (SELECT id FROM upload WHERE upload.bucket = bucket.id))
+                """,
             ]),
     ]
 }

@@ -102,7 +102,7 @@ final class Shard: Sendable {
                 (ObjectKey(bytes: try row.take()), UploadID(try row.take()))
             }
             for upload in uploads {
-                let change = LocalChange(tx, bucket.id, upload.key, now: now, number: number)
+                let change = LocalChange(tx, bucket.id, upload.key, before: BucketUsage(), now: now, number: number)
                 _ = try change.end(upload.id, keeping: [])
             }
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
@@ -116,6 +116,12 @@ final class Shard: Sendable {
         try await engine.read { tx throws(Fault) in Set(try tx.values("SELECT id FROM bucket", as: ID<Bucket>.self)) }
     }
 
+    func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage {
+        let found = try await engine.readNow { tx throws(Fault) in try tx.usage(of: bucket.id) }
+        guard let found else { throw ObjectFaults.bucketIsGone }
+        return found
+    }
+
     // MARK: Keys
 
     func change<T: Sendable>(
@@ -123,9 +129,11 @@ final class Shard: Sendable {
     ) async throws(Fault) -> T {
         let now = chance.now()
         let (result, aftermath) = try await engine.write { [self] tx throws(Fault) in
-            guard try tx.exists("SELECT 1 FROM bucket WHERE id = $1", [bucket.id.value]) else { throw ObjectFaults.bucketIsGone }
-            let change = LocalChange(tx, bucket.id, key, now: now, number: number)
-            return (try body(change), change.aftermath)
+            guard let before = try tx.usage(of: bucket.id) else { throw ObjectFaults.bucketIsGone }
+            let change = LocalChange(tx, bucket.id, key, before: before, now: now, number: number)
+            let result = try body(change)
+            try change.finish()
+            return (result, change.aftermath)
         }
         if aftermath.leavesGarbage { collector.wake() }
         if !aftermath.keptSegments.isEmpty { letGo(of: aftermath.keptSegments) }
@@ -322,6 +330,13 @@ private struct GarbageCollector {
 }
 
 extension Reading {
+    /// Nil for a bucket that takes no keys here.
+    fileprivate func usage(of bucket: ID<Bucket>) throws(Fault) -> BucketUsage? {
+        try first("SELECT versions, bytes FROM bucket WHERE id = $1", [bucket.value]) { row throws(Fault) in
+            BucketUsage(versions: try row.take(), bytes: try row.take())
+        }
+    }
+
     /// Keys of a slice in order: the current versions that are objects, or all versions, the newest first.
     fileprivate func listed(_ slice: ListingSlice, all: Bool, in bucket: ID<Bucket>) throws(Fault) -> [ListedObject] {
         var arguments: [Value] = [bucket.value, .blob(slice.from.bytes), slice.limit.value]
@@ -339,7 +354,7 @@ extension Reading {
             all ? "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)" : "TRUE"
         return try rows(
             """
-            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, \(isLatest) FROM listing
+            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, checksum, \(isLatest) FROM listing
             WHERE bucket = $1 AND \(conditions) ORDER BY key, rank LIMIT $3
             """, arguments
         ) { row throws(Fault) in try ListedObject(&row) }
@@ -380,6 +395,6 @@ extension ListedObject {
             key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take(),
             version: VersionID(bits: UInt64(bitPattern: try row.takeInteger())),
             sequence: UInt64(bitPattern: -(try row.takeInteger())), isDeleteMarker: try row.take(), owner: try row.take(),
-            storageClass: try row.take(), isLatest: try row.take())
+            storageClass: try row.take(), checksum: try row.take(), isLatest: try row.take())
     }
 }

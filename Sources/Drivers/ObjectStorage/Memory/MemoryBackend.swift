@@ -11,6 +11,16 @@ public final class MemoryBackend: ObjectBackend {
         /// Versions, the newest first, with their bodies in them.
         var keys: [ID<Bucket>: [ObjectKey: [MemoryVersion]]] = [:]
         var lastSequence: UInt64 = 0
+        var quotas: [ID<Account>: Int64] = [:]
+
+        func usage(of bucket: ID<Bucket>) -> BucketUsage {
+            var usage = BucketUsage()
+            for versions in (keys[bucket] ?? [:]).values {
+                usage = versions.reduce(usage) { $0 + BucketUsage(versions: 1, bytes: $1.version.size) }
+            }
+            for upload in (uploads[bucket] ?? [:]).values { usage.bytes += upload.parts.values.reduce(0) { $0 + $1.size } }
+            return usage
+        }
         var uploads: [ID<Bucket>: [UploadID: MemoryUpload]] = [:]
     }
 
@@ -31,6 +41,19 @@ public final class MemoryBackend: ObjectBackend {
 
     public func buckets(of account: ID<Account>) async throws(Fault) -> [Bucket] {
         state.withLock { $0.buckets.values.filter { $0.account == account } }.sorted { $0.name < $1.name }
+    }
+
+    public func buckets(after name: String, limit: Int) async throws(Fault) -> [Bucket] {
+        let all = state.withLock { Array($0.buckets.values) }
+        return Array(all.filter { $0.name > name }.sorted { $0.name < $1.name }.prefix(limit))
+    }
+
+    public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { state.withLock { $0.usage(of: bucket.id) } }
+
+    public func bytesMax(of account: ID<Account>) -> Int64? { state.withLock { $0.quotas[account] } }
+
+    public func setBytesMax(_ bytes: Int64?, of account: ID<Account>) async throws(Fault) {
+        state.withLock { $0.quotas[account] = bytes }
     }
 
     public func update<T: Sendable>(
@@ -88,7 +111,9 @@ public final class MemoryBackend: ObjectBackend {
     ) async throws(Fault) -> T {
         let outcome: Result<T, Fault> = state.withLock { state in
             guard let before = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
-            let change = MemoryChange(key, before[key] ?? [], state.uploads[bucket.id] ?? [:], after: state.lastSequence)
+            let change = MemoryChange(
+                key, before[key] ?? [], state.uploads[bucket.id] ?? [:], after: state.lastSequence,
+                before: state.usage(of: bucket.id))
             do throws(Fault) {
                 let result = try body(change)
                 state.keys[bucket.id]?[key] = change.versions.isEmpty ? nil : change.versions
@@ -155,7 +180,7 @@ private struct MemoryVersion {
         ListedObject(
             key: key, size: version.size, entityTag: version.entityTag, modified: version.modified, version: version.id,
             sequence: sequence, isDeleteMarker: version.body == nil, owner: version.detail.owner,
-            storageClass: version.detail.storageClass, isLatest: isLatest)
+            storageClass: version.detail.storageClass, checksum: version.detail.listedChecksum, isLatest: isLatest)
     }
 }
 
@@ -164,8 +189,13 @@ private final class MemoryChange: KeyChange {
     var versions: [MemoryVersion]
     var uploads: [UploadID: MemoryUpload]
     var lastSequence: UInt64
+    var usage: BucketUsage
 
-    init(_ key: ObjectKey, _ versions: [MemoryVersion], _ uploads: [UploadID: MemoryUpload], after lastSequence: UInt64) {
+    init(
+        _ key: ObjectKey, _ versions: [MemoryVersion], _ uploads: [UploadID: MemoryUpload], after lastSequence: UInt64,
+        before usage: BucketUsage
+    ) {
+        self.usage = usage
         self.key = key
         self.versions = versions
         self.uploads = uploads
@@ -184,6 +214,7 @@ private final class MemoryChange: KeyChange {
         try remove(version.id)
         let sequence = version.id == .null ? try nextID() : version.id
         versions.insert(MemoryVersion(version: version, sequence: sequence.bits), at: 0)
+        usage = usage + BucketUsage(versions: 1, bytes: version.size)
     }
 
     func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault) {
@@ -191,17 +222,26 @@ private final class MemoryChange: KeyChange {
         versions[place].version.detail = detail
     }
 
-    func remove(_ id: VersionID) throws(Fault) { versions.removeAll { $0.version.id == id } }
+    func remove(_ id: VersionID) throws(Fault) {
+        for gone in versions where gone.version.id == id {
+            usage = usage + BucketUsage(versions: -1, bytes: -gone.version.size)
+        }
+        versions.removeAll { $0.version.id == id }
+    }
 
     func upload(_ id: UploadID) throws(Fault) -> PartedUpload? {
         uploads[id].flatMap { $0.upload.key == key ? $0.upload : nil }
     }
     func begin(_ upload: PartedUpload) throws(Fault) { uploads[upload.id] = MemoryUpload(upload: upload) }
-    func put(_ part: UploadedPart, of upload: UploadID) throws(Fault) { uploads[upload]?.parts[part.number] = part }
+    func put(_ part: UploadedPart, of upload: UploadID) throws(Fault) {
+        usage.bytes += part.size - (uploads[upload]?.parts[part.number]?.size ?? 0)
+        uploads[upload]?.parts[part.number] = part
+    }
     func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart? { uploads[upload]?.parts[number] }
 
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
         let ended = uploads.removeValue(forKey: upload)
+        usage.bytes -= ended?.parts.values.reduce(0) { $0 + $1.size } ?? 0
         return .joined(
             parts.compactMap { ended?.parts[$0] }.map { BodyPiece(size: $0.size, body: $0.body, checksums: $0.checksums) })
     }

@@ -30,6 +30,19 @@ struct AdministrationClient: Sendable {
     func ask<Reply: Sendable>(
         _ question: @escaping @Sendable (Stub, CallOptions) async throws -> Reply
     ) async throws(Fault) -> Reply {
+        try await call { client, options in try await question(Administration.Client(wrapping: client), options) }
+    }
+
+    /// One question to the object store, which answers where the cloud does.
+    func askObjects<Reply: Sendable>(
+        _ question: @escaping @Sendable (ObjectAdministration.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Reply
+    ) async throws(Fault) -> Reply {
+        try await call { client, options in try await question(ObjectAdministration.Client(wrapping: client), options) }
+    }
+
+    private func call<Reply: Sendable>(
+        _ question: @escaping @Sendable (GRPCClient<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Reply
+    ) async throws(Fault) -> Reply {
         let path = installation.adminSocket
         guard access(path, R_OK | W_OK) == 0 else {
             if errno == EACCES || geteuid() != 0 { throw Fault(.denied, "only root may ask the cloud: sudo karri …") }
@@ -40,7 +53,7 @@ struct AdministrationClient: Sendable {
         let asked = options
         do {
             return try await FabricClient.with(path: path) { client in
-                try await question(Administration.Client(wrapping: client), asked)
+                try await question(client, asked)
             }
         } catch let error as RPCError {
             throw AdministrationClient.fault(error, installation)

@@ -214,13 +214,22 @@ struct AdministrationService: Administration.SimpleServiceProtocol {
 
     /// A fault in the words that `AdministrationClient` reads.
     func answering<Reply: Sendable>(_ body: () async throws(Fault) -> Reply) async throws -> Reply {
-        do throws(Fault) {
-            return try await body()
-        } catch {
-            log.info("the operator was refused", metadata: ["fault": "\(error)"])
-            throw RPCError(
-                code: .failedPrecondition, message: error.message,
-                metadata: [AdministrationClient.faultKey: .string(error.code.rawValue)])
+        try await administered { () async throws(Fault) in
+            do throws(Fault) { return try await body() } catch {
+                log.info("the operator was refused", metadata: ["fault": "\(error)"])
+                throw error
+            }
         }
+    }
+}
+
+/// A fault in the words that `AdministrationClient` reads.
+func administered<Reply: Sendable>(_ body: () async throws(Fault) -> Reply) async throws -> Reply {
+    do throws(Fault) {
+        return try await body()
+    } catch {
+        throw RPCError(
+            code: .failedPrecondition, message: error.message,
+            metadata: [AdministrationClient.faultKey: .string(error.code.rawValue)])
     }
 }

@@ -110,26 +110,26 @@ struct ControlProcess: Sendable {
         let administration = AdministrationService(
             engine: engine, services: services, cluster: cluster, configuration: configuration, chance: chance, log: log)
         let owners = FabricServer(path: installation.fabricSocket, sessions: cluster)
-        let operatorServer = FabricServer(path: installation.adminSocket, services: [administration])
         let security =
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
-        let keys = try LocalKeyService(
-            path: installation.objects + "/keys.json", seal: seal, chance: chance, region: configuration.region)
-        let objects = ObjectsService(
-            backend: bodies, accounts: CloudAccounts(identity: services.identity, chance: chance), seal: seal, keys: keys,
-            chance: chance, region: configuration.region)
-        let s3 = S3Face(
-            identity: services.identity, objects: objects, isSecure: configuration.security != .none, chance: chance, logger: log)
-        let face = awsFace(services, cluster, s3, security, readiness)
+        let store = try ObjectStore(
+            bodies, folder: installation.objects, identity: services.identity,
+            accounts: CloudAccounts(identity: services.identity, chance: chance), seal: seal,
+            ObjectStore.Settings(
+                region: configuration.region, isSecure: configuration.security != .none,
+                day: .seconds(configuration.lifecycleDaySeconds)), chance: chance, log: log)
+        let operatorServer = FabricServer(path: installation.adminSocket, services: [administration, store.administration])
+        let face = awsFace(services, cluster, store.face, security, readiness)
         let meters = CloudMeters(
-            engine: engine, runner: runner, face: face.meters, s3: s3.meters, cluster: cluster, installation: installation,
+            engine: engine, runner: runner, face: face.meters, s3: store.face.meters, cluster: cluster, installation: installation,
             chance: chance)
         let log = log
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cluster.run() }
             group.addTask { try await worker.run() }
+            group.addTask { await store.workers.run() }
             group.addTask { try await owners.run(mode: 0o600) }
             group.addTask { try await operatorServer.run(mode: 0o600) }
             group.addTask {

@@ -79,6 +79,7 @@ enum UpPlan {
         configuration.wantsDebian = choices.debian ?? configuration.wantsDebian
         configuration.writesProfile = choices.profile ?? configuration.writesProfile
         if let overcommitment = choices.overcommit { configuration.overcommitment = overcommitment }
+        if let day = choices.lifecycleDay { configuration.lifecycleDaySeconds = day }
         if let hosts = choices.simulate { configuration.simulatedHosts = hosts }
         if let before, before.isSimulated != configuration.isSimulated {
             throw Fault(.wrongState, "a cloud is simulated from its beginning or never: karri uninstall, then karri up")

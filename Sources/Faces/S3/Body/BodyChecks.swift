@@ -52,6 +52,11 @@ struct BodyChecks {
         if header("x-amz-trailer") != nil, trailer == nil {
             throw S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
         }
+        if let asked = header("x-amz-sdk-checksum-algorithm"), let algorithm = named.first ?? trailer,
+            asked.lowercased() != algorithm.rawValue
+        {
+            throw S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+        }
         isInTrailer = trailer != nil
         if let algorithm = named.first ?? trailer {
             stated = named.first.flatMap { header($0.header) }

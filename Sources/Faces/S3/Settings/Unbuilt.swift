@@ -29,14 +29,6 @@ enum ReplicationForm: UnbuiltSettingForm {
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
 }
 
-enum LifecycleForm: UnbuiltSettingForm {
-    static let root = "LifecycleConfiguration"
-    static let readAction = ObjectAction.getLifecycle
-    static let writeAction = ObjectAction.putLifecycle
-    static let absence: S3Error? = S3Error(
-        "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", 404)
-}
-
 enum WebsiteForm: UnbuiltSettingForm {
     static let root = "WebsiteConfiguration"
     static let readAction = ObjectAction.getBucketWebsite

@@ -13,6 +13,7 @@ extension S3Responder {
     }
 
     func putBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
+        _ = try await objects.settings(of: bucket, for: .putBucketACL, by: call.caller)
         try await objects.setAccessControlList(try await call.requestedACL(), ofBucket: bucket, by: call.caller)
         return empty(.ok)
     }
@@ -25,6 +26,7 @@ extension S3Responder {
     }
 
     func putObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        _ = try await objects.object(name, for: name.version == nil ? .putObjectACL : .putVersionACL, by: call.caller)
         let found = try await objects.setAccessControlList(try await call.requestedACL(), of: name, by: call.caller)
         var response = empty(.ok)
         response.headers[.versionID] = found.shownVersion?.spelled
@@ -74,9 +76,11 @@ extension S3Call {
             try await discardBody()
             return asked
         }
-        let document = try await self.document("AccessControlPolicy")
+        let bytes = try await wholeBody(bytesMax: 64 << 10)
+        guard let document = try? XMLElement(document: bytes, root: "AccessControlPolicy") else { throw malformedACL }
         guard let list = document["AccessControlList"] else { throw malformedACL }
         guard let owner = document["Owner"]?["ID"]?.text else { throw malformedACL }
+        guard list.children.count <= grantsMax else { throw malformedACL }
         let grants = try list.all("Grant").map { grant in
             guard let grantee = grant["Grantee"],
                 let permission = grant["Permission"].flatMap({ Grant.Permission(rawValue: $0.text) })
@@ -86,6 +90,9 @@ extension S3Call {
         return .grants(grants, owner: owner)
     }
 }
+
+/// The most entries of a list.
+private let grantsMax = 100
 
 private let malformedACL = S3Error(
     "MalformedACLError", "The XML you provided was not well-formed or did not validate against our published schema")

@@ -20,7 +20,7 @@ extension S3Responder {
     private static let deletionsMax = 1000
 
     func deleteObjects(_ bucket: String, _ call: S3Call) async throws -> Response {
-        guard call.header("content-md5") != nil || call.request.statesChecksum else {
+        guard call.request.statesDigest else {
             throw S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
         }
         let document = try await call.document("Delete")
@@ -69,8 +69,9 @@ extension S3Responder {
 }
 
 extension Request {
-    /// Whether the client says what its body's checksum is.
-    fileprivate var statesChecksum: Bool {
-        header("x-amz-trailer") != nil || ChecksumAlgorithm.allCases.contains { header($0.header) != nil }
+    /// Whether the client says what its body's digest is.
+    var statesDigest: Bool {
+        header("content-md5") != nil || header("x-amz-trailer") != nil
+            || ChecksumAlgorithm.allCases.contains { header($0.header) != nil }
     }
 }

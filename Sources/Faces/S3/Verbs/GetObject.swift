@@ -22,7 +22,7 @@ extension S3Responder {
         if found.isNotModified { return notModified(found) }
         let wanted = asked.ifUnreplaced(found, call)
         if wanted != .whole, range.isEmpty, found.version.size > 0 || wanted != .part(1) { throw unsatisfiable(wanted, found) }
-        let (status, fields) = head(of: found, wanted, range, call)
+        let (status, fields) = head(of: found, name, wanted, range, call)
         // The head is not sent before the first bytes are found good.
         let bytes = source.makeAsyncIterator()
         let first = try await bytes.next()
@@ -42,7 +42,7 @@ extension S3Responder {
         if found.isNotModified { return notModified(found) }
         let wanted = try WantedBytes(call).ifUnreplaced(found, call)
         guard let range = try await stretch(wanted, of: found) else { throw unsatisfiable(wanted, found) }
-        let (status, fields) = head(of: found, wanted, range, call)
+        let (status, fields) = head(of: found, name, wanted, range, call)
         return Response(status: status, headers: fields)
     }
 
@@ -66,7 +66,7 @@ extension S3Responder {
     }
 
     private func head(
-        of found: StoredObject, _ wanted: WantedBytes, _ range: Range<Int64>, _ call: S3Call
+        of found: StoredObject, _ name: ObjectName, _ wanted: WantedBytes, _ range: Range<Int64>, _ call: S3Call
     ) -> (status: HTTPResponse.Status, fields: HTTPFields) {
         let version = found.version
         var fields = HTTPFields()
@@ -87,6 +87,7 @@ extension S3Responder {
         if let isHeld = version.detail.isHeld { fields[.legalHold] = isHeld ? "ON" : "OFF" }
         fields[.storageClass] = version.detail.storageClass
         describe(version.detail.encryption, call.request, in: &fields)
+        if name.version == nil { fields[.expiration] = expiry(of: name.key, found) }
         override(&fields, call.query)
         fields[.contentLength] = String(range.upperBound - range.lowerBound)
         // A checksum is of the whole.

@@ -16,8 +16,9 @@ extension S3Responder {
         guard !asked.isEmpty, asked.isSubset(of: S3Responder.attributes) else {
             throw S3Error("InvalidArgument", "Invalid attribute name specified.")
         }
-        let found = try await objects.object(
-            name, for: name.version == nil ? .getAttributes : .getVersionAttributes, by: call.caller)
+        // Both are asked for: what can be told of an object, and the object.
+        _ = try await objects.object(name, for: name.version == nil ? .getAttributes : .getVersionAttributes, by: call.caller)
+        let found = try await objects.object(name, customer: try call.request.customerKey(), by: call.caller)
         let version = found.version
         var out = XMLWriter()
         out.declaration()
@@ -44,7 +45,7 @@ extension S3Responder {
         let parts = try await objects.parts(of: found)
         let shown = parts.filter { $0.number > after }.prefix(limit)
         out.open("ObjectParts")
-        out.element("TotalPartsCount", parts.count)
+        out.element("PartsCount", parts.count)
         out.element("PartNumberMarker", after)
         out.element("NextPartNumberMarker", shown.last?.number ?? 0)
         out.element("MaxParts", limit)

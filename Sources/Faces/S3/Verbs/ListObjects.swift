@@ -12,7 +12,7 @@ extension S3Responder {
         var request = try ListingRequest(call.query)
         request.after = call.query.bytes("marker") ?? []
         let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
-        var out = ListingXML(call.query, bucket)
+        var out = try ListingXML(call.query, bucket)
         out.text("Marker", request.after)
         // Only where keys are rolled up may the next marker not be the last key.
         if !request.delimiter.isEmpty, let next = page.next { out.text("NextMarker", next) }
@@ -33,7 +33,7 @@ extension S3Responder {
             request.after = call.query.bytes("start-after") ?? []
         }
         let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
-        var out = ListingXML(call.query, bucket)
+        var out = try ListingXML(call.query, bucket)
         if let token { out.text("ContinuationToken", Array(token.utf8), isKey: false) }
         if let next = page.next { out.text("NextContinuationToken", Array(Data(next).base64EncodedString().utf8), isKey: false) }
         if let start = call.query.bytes("start-after") { out.text("StartAfter", start) }
@@ -58,7 +58,7 @@ extension S3Responder {
         }
         let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
         let owners = try await owners(of: page, in: inside)
-        var out = ListingXML(call.query, bucket, root: "ListVersionsResult")
+        var out = try ListingXML(call.query, bucket, root: "ListVersionsResult")
         out.text("KeyMarker", request.after)
         out.text("VersionIdMarker", Array((marker ?? "").utf8), isKey: false)
         if let next = page.next {
@@ -90,9 +90,6 @@ extension ListingRequest {
         self.init()
         prefix = query.bytes("prefix") ?? []
         delimiter = query.bytes("delimiter") ?? []
-        if let encoding = query["encoding-type"], encoding != "url" {
-            throw Fault(.invalidParameter, "Invalid Encoding Method specified in Request")
-        }
         guard let text = query["max-keys"], !text.isEmpty else { return }
         guard let number = Int(text), number <= Int(Int32.max) else {
             throw Fault(.invalidParameter, "Provided max-keys not an integer or within integer range")
@@ -117,8 +114,8 @@ private struct ListingXML: ~Copyable {
 
     private let root: String
 
-    init(_ query: S3Query, _ bucket: String, root: String = "ListBucketResult") {
-        keys = KeySpelling(query)
+    init(_ query: S3Query, _ bucket: String, root: String = "ListBucketResult") throws(S3Error) {
+        keys = try KeySpelling(query)
         self.root = root
         out.declaration()
         out.open(root, namespace: s3Namespace)
@@ -166,6 +163,7 @@ private struct ListingXML: ~Copyable {
         out.element("LastModified", object.modified)
         if !object.isDeleteMarker {
             out.element("ETag", "\"\(object.entityTag)\"")
+            if let checksum = object.checksum { write(checksum) }
             out.element("Size", Int(object.size))
         }
         if let owner = owners?.of(object) {
@@ -175,6 +173,14 @@ private struct ListingXML: ~Copyable {
             out.close("Owner")
         }
         if !object.isDeleteMarker { out.element("StorageClass", object.storageClass ?? "STANDARD") }
+    }
+
+    /// - Parameter checksum: A header, and the type where it is not of the whole by itself.
+    private mutating func write(_ checksum: String) {
+        let parts = checksum.split(separator: " ")
+        guard let algorithm = parts.first.flatMap({ ChecksumAlgorithm(header: String($0)) }) else { return }
+        out.element("ChecksumAlgorithm", algorithm.rawValue.uppercased())
+        out.element("ChecksumType", parts.count > 1 ? String(parts[1]) : ChecksumType.fullObject.rawValue)
     }
 
     private mutating func commonPrefixes(_ page: ListingPage) {

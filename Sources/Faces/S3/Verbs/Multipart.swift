@@ -66,7 +66,7 @@ extension S3Responder {
         var out = XMLWriter()
         out.declaration()
         out.open("CompleteMultipartUploadResult", namespace: s3Namespace)
-        out.element("Location", "/\(name.bucket)/\(name.key)")
+        out.element("Location", location(of: name, call))
         out.element("Bucket", name.bucket)
         out.element("Key", name.key.description)
         out.element("ETag", "\"\(stored.version.entityTag)\"")
@@ -118,44 +118,49 @@ extension S3Responder {
     }
 
     func listMultipartUploads(_ bucket: String, _ call: S3Call) async throws -> Response {
-        guard call.query["delimiter"]?.isEmpty ?? true else {
-            throw S3Error.notImplemented("a delimiter in a listing of uploads")
-        }
         let limit = min(try call.query.number("max-uploads") ?? 1000, 1000)
         let prefix = call.query.bytes("prefix") ?? []
+        let delimiter = call.query.bytes("delimiter") ?? []
         let marker = call.query.bytes("key-marker").flatMap { $0.isEmpty ? nil : $0 }
-        let idMarker = call.query["upload-id-marker"].flatMap { $0.isEmpty ? nil : UploadID($0) }
-        let (inside, found) = try await objects.uploads(
-            in: bucket, prefix: prefix, afterKey: marker, afterID: marker == nil ? nil : idMarker, limit: limit, by: call.caller)
-        let shown = found.prefix(limit)
+        let idMarker = marker == nil ? nil : call.query["upload-id-marker"].flatMap { $0.isEmpty ? nil : UploadID($0) }
+        let keys = try KeySpelling(call.query)
+        let page = try await objects.uploads(
+            in: bucket, prefix: prefix, delimiter: delimiter, after: marker.map { ($0, idMarker) }, limit: limit, by: call.caller)
         var owners: [ID<Account>: (id: String, displayName: String?)] = [:]
-        for upload in shown {
-            let owner = upload.detail.owner ?? inside.account
-            if owners[owner] == nil { owners[owner] = try await objects.shown(owner) }
+        for account in Set(page.uploads.map { $0.detail.owner ?? page.bucket.account }) {
+            owners[account] = try await objects.shown(account)
         }
-        let keys = KeySpelling(call.query)
         var out = XMLWriter()
         out.declaration()
         out.open("ListMultipartUploadsResult", namespace: s3Namespace)
         out.element("Bucket", bucket)
         out.element("KeyMarker", keys.spelled(marker ?? []))
         out.element("UploadIdMarker", idMarker?.text ?? "")
-        if found.count > limit, let last = shown.last {
-            out.element("NextKeyMarker", keys.spelled(last.key.bytes))
-            out.element("NextUploadIdMarker", last.id.text)
+        if page.isTruncated, let last = page.last {
+            out.element("NextKeyMarker", keys.spelled(last.key))
+            out.element("NextUploadIdMarker", last.id?.text ?? "")
         }
         out.element("Prefix", keys.spelled(prefix))
+        if !delimiter.isEmpty { out.element("Delimiter", keys.spelled(delimiter)) }
         out.element("MaxUploads", limit)
         if keys.areEncoded { out.element("EncodingType", "url") }
-        out.element("IsTruncated", found.count > limit)
-        for upload in shown {
+        out.element("IsTruncated", page.isTruncated)
+        for upload in page.uploads {
             out.open("Upload")
             out.element("Key", keys.spelled(upload.key.bytes))
             out.element("UploadId", upload.id.text)
-            if let owner = owners[upload.detail.owner ?? inside.account] { write(owner, to: &out) }
+            if let owner = owners[upload.detail.owner ?? page.bucket.account] { write(owner, to: &out) }
             out.element("StorageClass", upload.detail.storageClass ?? "STANDARD")
             out.element("Initiated", upload.begun)
+            let checksum = upload.detail.partChecksum.flatMap(ChecksumAlgorithm.init(header:))
+            out.element("ChecksumAlgorithm", checksum?.rawValue.uppercased())
+            out.element("ChecksumType", upload.detail.checksumType)
             out.close("Upload")
+        }
+        for common in page.commonPrefixes {
+            out.open("CommonPrefixes")
+            out.element("Prefix", keys.spelled(common))
+            out.close("CommonPrefixes")
         }
         out.close("ListMultipartUploadsResult")
         return xml(out.bytes)
@@ -201,7 +206,7 @@ extension S3Query {
     /// A count in the query; nil where there is none.
     func number(_ name: String) throws(Fault) -> Int? {
         guard let text = self[name], !text.isEmpty else { return nil }
-        guard let number = Int(text), number >= 0 else {
+        guard let number = Int(text), (0...Int(Int32.max)).contains(number) else {
             throw Fault(.invalidParameter, "Argument \(name) must be an integer between 0 and 2147483647")
         }
         return number
@@ -212,7 +217,13 @@ extension S3Query {
 struct KeySpelling {
     let areEncoded: Bool
 
-    init(_ query: S3Query) { areEncoded = query["encoding-type"] == "url" }
+    init(_ query: S3Query) throws(S3Error) {
+        let asked = query["encoding-type"]
+        guard asked == nil || asked == "url" else {
+            throw S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")
+        }
+        areEncoded = asked != nil
+    }
 
     func spelled(_ key: [UInt8]) -> String {
         guard areEncoded else { return String(decoding: key, as: UTF8.self) }

@@ -23,7 +23,7 @@ extension S3Responder {
     }
 
     func deleteObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        about(try await objects.setTags([:], of: name, by: call.caller), empty(.noContent))
+        about(try await objects.setTags(nil, of: name, by: call.caller), empty(.noContent))
     }
 
     /// An answer about a version.

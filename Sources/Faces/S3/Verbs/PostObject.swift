@@ -63,7 +63,7 @@ extension S3Responder {
             response.headers[.location] = address
             return response
         }
-        let location = self.location(of: form, call)
+        let location = self.location(of: ObjectName(bucket: form.bucket, key: form.key), call)
         response.status = form.successStatus
         response.headers[.location] = location
         guard response.status == .created else { return response }
@@ -79,11 +79,5 @@ extension S3Responder {
         response.body = document.body
         response.headers.append(contentsOf: document.headers)
         return response
-    }
-
-    /// The address of the object, by the name under which the client reached this store.
-    private func location(of form: PostForm, _ call: S3Call) -> String {
-        let host = call.request.head.authority ?? "localhost"
-        return "\(isSecure ? "https" : "http")://\(host)/\(form.bucket)/\(PercentEncoding.encoded(Array(form.key.bytes)))"
     }
 }

@@ -12,12 +12,30 @@ extension S3Responder {
         try call.checkPut()
         var upload = try call.upload(to: name)
         upload.size = call.bodyLength
+        if upload.detail.retention != nil || upload.detail.isHeld != nil, !call.request.statesDigest {
+            throw S3Error(
+                "InvalidRequest",
+                "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
+        }
         let stored = try await objects.put(upload, call.body, by: call.caller)
         var response = about(stored, empty(.ok))
         describe(stored.version.detail.encryption, call.request, in: &response.headers)
+        response.headers[.expiration] = expiry(of: name.key, stored)
         response.headers[.eTag] = "\"\(stored.version.entityTag)\""
-        if let (name, value) = call.body.checksum, let field = HTTPField.Name(name) { response.headers[field] = value }
+        if let (name, value) = call.body.checksum {
+            response.headers.set(name, value)
+            response.headers[.checksumType] = ChecksumType.fullObject.rawValue
+        }
         return response
+    }
+}
+
+extension S3Responder {
+    /// When lifecycle rules say that an object expires; nil where they say nothing.
+    func expiry(of key: ObjectKey, _ stored: StoredObject) -> String? {
+        objects.expiry(of: key, stored).map { when, rule in
+            "expiry-date=\"\(HTTPDate.text(when))\", rule-id=\"\(PercentEncoding.encoded(Array(rule.utf8)))\""
+        }
     }
 }
 

@@ -1,0 +1,52 @@
+//  An object store put together: its folder, its rules, its workers and its face, under a cloud or alone.
+
+import Authority
+import Fabric
+import Logging
+import Model
+import ObjectStorage
+import Objects
+import Platform
+import S3
+
+/// An object store of this host.
+struct ObjectStore: Sendable {
+    let backend: any ObjectBackend
+    let objects: ObjectsService
+    let keys: LocalKeyService
+    let accounts: any AccountDirectory
+    let workers: ObjectWorkers
+    let scrub: ScrubWorker
+    let face: S3Face
+
+    struct Settings: Sendable {
+        var region: String
+        var isSecure: Bool
+        /// How long lifecycle's days are.
+        var day = Duration.seconds(86_400)
+    }
+
+    init(
+        _ backend: any ObjectBackend, folder: String, identity: any KeyDirectory, accounts: any AccountDirectory, seal: Seal,
+        _ settings: Settings, chance: Chance, log: Logger
+    ) throws(Fault) {
+        self.backend = backend
+        self.accounts = accounts
+        keys = try LocalKeyService(path: folder + "/keys.json", seal: seal, chance: chance, region: settings.region)
+        objects = ObjectsService(
+            backend: backend, accounts: accounts, seal: seal, keys: keys, chance: chance, region: settings.region,
+            clock: LifecycleClock(day: settings.day))
+        scrub = ScrubWorker(objects)
+        workers = try ObjectWorkers(
+            [LifecycleWorker(objects), scrub], path: folder + "/workers.json", chance: chance,
+            report: { name, fault in
+                log.warning("a worker of the object store failed", metadata: ["worker": "\(name)", "fault": "\(fault)"])
+            })
+        face = S3Face(identity: identity, objects: objects, isSecure: settings.isSecure, chance: chance, logger: log)
+    }
+
+    /// What the operator's command line asks it.
+    var administration: ObjectAdministrationService {
+        ObjectAdministrationService(backend: backend, keys: keys, accounts: accounts, workers: workers, scrub: scrub)
+    }
+}

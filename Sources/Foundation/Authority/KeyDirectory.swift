@@ -1,0 +1,30 @@
+//  Who access keys belong to, as a face asks it: identity knows it of a cloud, a local file of a service
+//  that runs alone.
+
+import Model
+
+/// Finds the owners of access keys.
+public protocol KeyDirectory: Sendable {
+    /// The owner of an access key; nil when there is none that is active.
+    func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey?
+}
+
+/// What a key is checked with, and who it then is.
+public struct IdentifiedKey: Sendable {
+    public var accessKey: String
+    public var secret: String
+    public var principal: Principal
+    public var policies: [PolicyDocument]
+
+    public init(accessKey: String, secret: String, principal: Principal, policies: [PolicyDocument]) {
+        self.accessKey = accessKey
+        self.secret = secret
+        self.principal = principal
+        self.policies = policies
+    }
+
+    /// The session of a caller whose signature was verified.
+    public func session(_ circumstances: Circumstances) -> Session {
+        Session(of: principal, identity: policies, accessKey: accessKey, circumstances: circumstances)
+    }
+}
