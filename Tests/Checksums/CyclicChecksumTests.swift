@@ -19,10 +19,22 @@ import Testing
     /// The processor's instruction and the tables agree.
     @Test func bothWaysToOneCheck() {
         let bytes = (0..<3000).map { UInt8(truncatingIfNeeded: $0 &* 41 ^ $0 >> 7) }
-        for count in [0, 1, 7, 8, 9, 63, 64, 65, 2999] {
+        for count in [0, 1, 7, 8, 9, 15, 16, 31, 32, 33, 47, 48, 63, 64, 65, 2999] {
             #expect(CyclicChecksum.crc32c.check(of: bytes[..<count]) == CyclicChecksum.crc32cByTables.check(of: bytes[..<count]))
+            #expect(
+                CyclicChecksum.crc64NVME.check(of: bytes[..<count]) == CyclicChecksum.crc64NVMEByTables.check(of: bytes[..<count]))
         }
         #expect(CyclicChecksum.crc32cByTables.check(of: Array("123456789".utf8)) == 0xe306_9283)
+    }
+
+    @Test(arguments: [0, 1, 5, 100, 255, 256, 1000])
+    func checksAreJoined(cut: Int) {
+        let bytes = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 41 ^ $0 >> 3) }
+        func joins<Word>(_ kind: CyclicChecksum<Word>) -> Bool {
+            let (first, second) = (kind.check(of: bytes[..<cut]), kind.check(of: bytes[cut...]))
+            return kind.joined(first, second, secondBytes: Int64(bytes.count - cut)) == kind.check(of: bytes)
+        }
+        #expect(joins(CyclicChecksum.crc32) && joins(CyclicChecksum.crc32c) && joins(CyclicChecksum.crc64NVME))
     }
 
     @Test func piecesAreAsGoodAsTheWhole() {

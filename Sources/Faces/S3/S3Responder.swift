@@ -107,7 +107,7 @@ struct S3Responder: Sendable {
             if case .postObject(let bucket) = found {
                 call = try await formCall(to: bucket, request, query, context, requestID)
             } else {
-                call = try await authenticate(request, target, query, context, requestID)
+                call = try await authenticate(found, request, target, query, context, requestID)
             }
             body = call.body
             try await checkOwners(found, call)
@@ -187,7 +187,8 @@ struct S3Responder: Sendable {
     // MARK: Who calls
 
     private func authenticate(
-        _ request: Request, _ target: RequestTarget, _ query: S3Query, _ context: HTTPConnection, _ requestID: String
+        _ operation: S3Operation, _ request: Request, _ target: RequestTarget, _ query: S3Query, _ context: HTTPConnection,
+        _ requestID: String
     ) async throws(S3Error) -> S3Call {
         let now = chance.now()
         let signed = SignatureV4.Request(
@@ -210,7 +211,7 @@ struct S3Responder: Sendable {
             request: request, query: query,
             authType: claim.map { _ in request.headers[.authorization] == nil ? "REST-QUERY-STRING" : "REST-HEADER" },
             signatureVersion: claim?.version)
-        let (body, length) = try self.body(of: request, proof, context)
+        let (body, length) = try self.body(of: request, for: operation, proof, context)
         return S3Call(
             caller: Caller(session, condition: conditions.value), request: request, query: query, requestID: requestID, now: now,
             body: body, bodyLength: length)
@@ -236,7 +237,9 @@ struct S3Responder: Sendable {
 
     // MARK: Its body
 
-    private func body(of request: Request, _ proof: S3Proof, _ context: HTTPConnection) throws(S3Error) -> (S3Body, Int64?) {
+    private func body(
+        of request: Request, for operation: S3Operation, _ proof: S3Proof, _ context: HTTPConnection
+    ) throws(S3Error) -> (S3Body, Int64?) {
         var decoder: ChunkedDecoder?
         var payloadHash: String?
         var length = request.header("content-length").flatMap { Int64($0) }
@@ -257,7 +260,12 @@ struct S3Responder: Sendable {
             decoder = ChunkedDecoder(chain: isSigned ? proof.chain : nil, hasTrailer: form.hasSuffix("-TRAILER"))
             length = request.header("x-amz-decoded-content-length").flatMap { Int64($0) }
         }
-        let checks = try BodyChecks({ request.header($0) }, payloadHash: payloadHash)
+        let checks = try BodyChecks(
+            { name in
+                // What completes an upload says of the object what other calls say of their bodies.
+                if case .completeMultipartUpload = operation, name.hasPrefix("x-amz-checksum-") { return nil }
+                return request.header(name)
+            }, payloadHash: payloadHash)
         let body = S3Body(request.body, decoder: decoder, checks: checks, length: length) { await invite(request, context) }
         return (body, length)
     }

@@ -93,7 +93,21 @@ extension CyclicChecksum where Word == UInt64 {
     /// NVM Express's (NVM Command Set Specification, "64b CRC").
     public static let crc64NVME: CyclicChecksum = {
         let polynomial: UInt64 = 0x9a6c_9329_ac4b_c9b5
+        guard karri_has_carryless_multiplication() != 0 else { return crc64NVMEByTables }
+        let tables = tables(reflected: polynomial)
+        let (far, near) = (power(191, polynomial), power(127, polynomial))
+        return CyclicChecksum(
+            take: { karri_crc64_folded(tables, far, near, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
+    }()
+
+    static let crc64NVMEByTables: CyclicChecksum = {
+        let polynomial: UInt64 = 0x9a6c_9329_ac4b_c9b5
         let tables = tables(reflected: polynomial)
         return CyclicChecksum(take: { karri_crc64_sliced(tables, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
     }()
+
+    /// x to a power, modulo a polynomial.
+    private static func power(_ exponent: Int, _ polynomial: UInt64) -> UInt64 {
+        (0..<exponent).reduce(1 << 63) { power, _ in power & 1 == 1 ? power >> 1 ^ polynomial : power >> 1 }
+    }
 }

@@ -135,7 +135,8 @@ public struct IdentityService: KeyDirectory {
         let scope = AccountScope(id: found.account.id, number: found.account.number)
         let documents = found.policies.compactMap { name in ManagedPolicy.all.first { $0.name == name }?.document }
         let identified = IdentifiedKey(
-            accessKey: accessKey, secret: String(decoding: secret, as: UTF8.self), principal: .user(found.user.name, id: found.user.id, of: scope),
+            accessKey: accessKey, secret: String(decoding: secret, as: UTF8.self),
+            principal: .user(found.user.name, id: found.user.id, of: scope),
             policies: documents)
         cache.keep(identified, for: accessKey, now: now)
         return identified

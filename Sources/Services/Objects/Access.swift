@@ -91,9 +91,8 @@ extension ObjectsService {
         let policy = try policies.compiled(for: bucket)
         let stance = policy?.stance(toward: session.principal, canonicalID: caller.account.map(ObjectsService.canonicalID), request)
         if case .denies = stance {
-            // The owner's root is never shut out of the policy itself.
-            return session.principal.kind == .root && caller.account == bucket.account
-                && ObjectAction.policyActions.contains(action)
+            // Who may by the owner's account is never shut out of the policy itself: it could not be mended.
+            return identity.isAllowed && caller.account == bucket.account && ObjectAction.policyActions.contains(action)
         }
         let owner = action.isOfObject ? bucket.owner(of: object) : bucket.account
         if caller.account == owner {

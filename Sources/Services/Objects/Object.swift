@@ -112,6 +112,7 @@ extension ObjectsService {
     public func put(_ upload: ObjectUpload, _ body: some ObjectBody, by caller: Caller) async throws(Fault) -> StoredObject {
         let (bucket, given) = try await admit(upload, by: caller)
         let encryption = try await encryption(upload.encryption, of: upload.key, in: bucket, by: caller)
+        if given.checksums.isEmpty { body.makeChecksum(ChecksumAlgorithm.standard.header) }
         return try await take(body, size: upload.size, sealedWith: encryption?.key, in: bucket) { taken throws(Fault) in
             var detail = given
             detail.encryption = encryption?.kept

@@ -7,6 +7,9 @@ import Crypto
 public enum ChecksumAlgorithm: String, Sendable, Hashable, CaseIterable {
     case crc32, crc32c, crc64nvme, sha1, sha256
 
+    /// What is made where a client gives none.
+    static let standard = ChecksumAlgorithm.crc64nvme
+
     public var header: String {
         switch self {
         case .crc32: "x-amz-checksum-crc32"

@@ -17,7 +17,7 @@ final class StoredObjectBody: ObjectBody {
 
     func makeChecksum(_ name: String) {
         guard let algorithm = ChecksumAlgorithm(header: name) else { return }
-        running.withLock { $0 = (algorithm, RunningChecksum(algorithm)) }
+        running.withLock { running in if running == nil { running = (algorithm, RunningChecksum(algorithm)) } }
     }
 
     var checksum: (name: String, value: String)? {

@@ -60,6 +60,9 @@ struct BodyChecks {
         isInTrailer = trailer != nil
         if let algorithm = named.first ?? trailer {
             stated = named.first.flatMap { header($0.header) }
+            if let stated, Data(base64Encoded: stated)?.count != RunningChecksum(algorithm).bytes.count {
+                throw S3Error("InvalidRequest", "Value for \(algorithm.header) header is invalid.")
+            }
             checksum = (algorithm, RunningChecksum(algorithm))
         }
         if let text = header("content-md5") {

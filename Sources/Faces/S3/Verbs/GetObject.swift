@@ -11,7 +11,7 @@ import Objects
 
 extension S3Responder {
     func getObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        try checkOverrides(call)
+        try checkReading(call)
         let asked = try WantedBytes(call)
         let (found, range, source) = try await objects.read(
             name, conditions: ObjectConditions(of: call.request), customer: try call.request.customerKey(), by: call.caller
@@ -36,7 +36,7 @@ extension S3Responder {
     }
 
     func headObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        try checkOverrides(call)
+        try checkReading(call)
         let found = try await objects.object(
             name, conditions: ObjectConditions(of: call.request), customer: try call.request.customerKey(), by: call.caller)
         if found.isNotModified { return notModified(found) }
@@ -113,8 +113,11 @@ extension S3Responder {
         for (parameter, name) in S3Responder.overrides { if let value = query[parameter] { fields[name] = value } }
     }
 
-    /// Only who signs may ask for other headers.
-    private func checkOverrides(_ call: S3Call) throws(S3Error) {
+    /// Refuses headers and parameters that readers, or those who have not signed, may not send.
+    private func checkReading(_ call: S3Call) throws(S3Error) {
+        guard call.request.headers[.encryption] == nil else {
+            throw S3Error("InvalidArgument", "x-amz-server-side-encryption header is not supported for this operation.")
+        }
         guard call.caller.account == nil, S3Responder.overrides.contains(where: { call.query.has($0.parameter) }) else { return }
         throw S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
     }

@@ -45,6 +45,9 @@ extension S3Call {
         if let unbuilt = S3Call.unbuiltPutHeaders.first(where: { header($0) != nil }) {
             throw Fault(.notSupported, unbuilt, kind: .object)
         }
+        if let bodyLength, bodyLength > ObjectsService.uploadBytesMax {
+            throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
+        }
         guard bodyLength != nil || form != nil || !needsLength else {
             throw Fault(.missingParameter, "You must provide the Content-Length HTTP header.", kind: .object)
         }

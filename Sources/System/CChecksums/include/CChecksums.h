@@ -16,4 +16,14 @@ uint32_t karri_crc32c_instruction(uint32_t check, const void *bytes, size_t coun
 /// Whether the processor has that instruction.
 int karri_has_crc32c_instruction(void);
 
+/// The same for a polynomial of 64 bits, sixteen bytes a step, by multiplication without carries (Gopal and others,
+/// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction").
+///
+/// - far, near: x to the powers of 191 and 127, modulo the polynomial, reflected.
+uint64_t karri_crc64_folded(
+    const uint64_t *tables, uint64_t far, uint64_t near, uint64_t check, const void *bytes, size_t count);
+
+/// Whether the processor has such a multiplication.
+int karri_has_carryless_multiplication(void);
+
 #endif
