@@ -195,10 +195,13 @@ def empty_bucket(s3, name):
             for version in page.get("Versions", []) + page.get("DeleteMarkers", [])]
         if not found:
             return
-        left = s3.delete_objects(
-            Bucket=name, Delete={"Objects": found, "Quiet": True}, BypassGovernanceRetention=True).get("Errors", [])
+        try:
+            left = s3.delete_objects(
+                Bucket=name, Delete={"Objects": found, "Quiet": True}, BypassGovernanceRetention=True).get("Errors", [])
+        except botocore.exceptions.ClientError:
+            # A key that no document can carry.
+            left = found
         for error in left:
-            # Keys that a document cannot carry, and holds.
             named = dict(Bucket=name, Key=error["Key"], VersionId=error["VersionId"])
             with contextlib.suppress(botocore.exceptions.ClientError):
                 s3.put_object_legal_hold(**named, LegalHold={"Status": "OFF"})
