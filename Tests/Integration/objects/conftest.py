@@ -18,11 +18,9 @@ class Account:
         self.key, self.secret = key, secret
         self.s3 = simulated.client("s3", key, secret)
         self.wire = wires.Wire(simulated.port, simulated.region, key, secret)
-        self.id = self.s3.list_buckets()["Owner"]["ID"]
-
-    @property
-    def number(self):
-        return self.s3.list_buckets()["Owner"]["DisplayName"]
+        shown = self.s3.list_buckets()["Owner"]
+        # As lists name it, and as policies do.
+        self.id, self.number = shown["ID"], shown["DisplayName"]
 
 
 @pytest.fixture(scope="session")
@@ -95,27 +93,16 @@ def versioned(s3, make_bucket):
 
 
 @pytest.fixture
-def iam_user(simulated):
-    """Makes users of the first account that may do what a policy says; returns an S3 client of theirs."""
-    iam = simulated.client("iam")
-    made = []
+def allow(owner, stranger):
+    """Lets the other account do some things with a bucket and no others; returns its client."""
 
-    def make(*statements):
-        name = wires.new_name("u")
-        iam.create_user(UserName=name)
-        made.append(name)
-        if statements:
-            iam.put_user_policy(
-                UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": list(statements)}))
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        client = simulated.client("s3", key["AccessKeyId"], key["SecretAccessKey"])
-        client.arn = iam.get_user(UserName=name)["User"]["Arn"]
-        return client
+    def let(bucket, *actions, denied=()):
+        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        principal = {"AWS": stranger.number}
+        statements = [
+            {"Effect": effect, "Principal": principal, "Action": list(named), "Resource": resources}
+            for effect, named in [("Allow", actions), ("Deny", denied)] if named]
+        owner.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+        return stranger.s3
 
-    yield make
-    for name in made:
-        for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
-            iam.delete_user_policy(UserName=name, PolicyName=policy)
-        for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
-            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        iam.delete_user(UserName=name)
+    return let
