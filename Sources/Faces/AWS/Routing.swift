@@ -80,6 +80,8 @@ enum AWSService: Sendable, Hashable {
     ///     one up from the host's name, so one that is no service's decides nothing.
     ///   - path: Without the query.
     static func of(scope: String?, path: String, host: String?) -> AWSService {
+        // A website's pages have whatever paths their owner gives them.
+        if let host, BucketHost(host)?.isWebsite == true { return .s3 }
         if let scope, let service = byScope[scope] { return service }
         if let service = byPath(path) { return service }
         if let host, BucketHost(host) != nil { return .s3 }

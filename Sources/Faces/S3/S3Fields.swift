@@ -28,6 +28,9 @@ extension HTTPField.Name {
     static let checksumAlgorithm = known("x-amz-checksum-algorithm")
     static let checksumType = known("x-amz-checksum-type")
     static let expiration = known("x-amz-expiration")
+    static let websiteRedirectLocation = known("x-amz-website-redirect-location")
+    static let errorCode = known("x-amz-error-code")
+    static let errorMessage = known("x-amz-error-message")
     static let requestCharged = known("x-amz-request-charged")
 }
 

@@ -57,6 +57,9 @@ enum S3Operation: Sendable, Hashable {
     // Pages of other origins.
     case preflight(String)
 
+    /// Pages of the bucket's own website.
+    case visitWebsite(String)
+
     /// As the API Reference and the meters name it.
     var name: String {
         switch self {
@@ -102,6 +105,7 @@ enum S3Operation: Sendable, Hashable {
         case .completeMultipartUpload: "CompleteMultipartUpload"
         case .abortMultipartUpload: "AbortMultipartUpload"
         case .preflight: "Preflight"
+        case .visitWebsite: "VisitWebsite"
         }
     }
 
@@ -114,7 +118,7 @@ enum S3Operation: Sendable, Hashable {
             .deleteBucketPolicy(let bucket), .getBucketPolicyStatus(let bucket), .getBucketSetting(let bucket, _),
             .putBucketSetting(let bucket, _), .deleteBucketSetting(let bucket, _), .listObjects(let bucket),
             .listObjectsV2(let bucket), .listObjectVersions(let bucket), .listMultipartUploads(let bucket),
-            .deleteObjects(let bucket), .postObject(let bucket), .preflight(let bucket):
+            .deleteObjects(let bucket), .postObject(let bucket), .preflight(let bucket), .visitWebsite(let bucket):
             bucket
         default: object?.bucket
         }

@@ -76,6 +76,8 @@ struct S3Responder: Sendable {
         var code = "OK"
         do throws(S3Error) {
             response = try await answer(request, context, requestID, &operation)
+            // Websites say themselves what they refuse.
+            if let refused = response.headers[.errorCode] { code = refused }
         } catch {
             code = error.code
             response = refuse(error, request, requestID)
@@ -94,10 +96,15 @@ struct S3Responder: Sendable {
     private func answer(
         _ request: Request, _ context: HTTPConnection, _ requestID: String, _ operation: inout S3Operation?
     ) async throws(S3Error) -> Response {
+        let host = request.bucketHost
+        if let host, host.isWebsite {
+            operation = .visitWebsite(host.bucket)
+            return await visitWebsite(host.bucket, request, context, requestID)
+        }
         let target = RequestTarget(request)
         let query = S3Query(target.query)
         let found = try S3Operation(
-            try S3Target(path: target.path, host: request.bucketHost?.bucket), method: request.method.rawValue, query: query,
+            try S3Target(path: target.path, host: host?.bucket), method: request.method.rawValue, query: query,
             copies: request.header("x-amz-copy-source") != nil || query.movesCopySource)
         operation = found
         var body: S3Body?
@@ -180,7 +187,7 @@ struct S3Responder: Sendable {
         case .listParts(let name, let upload): try await listParts(name, upload, call)
         case .completeMultipartUpload(let name, let upload): try await completeMultipartUpload(name, upload, call)
         case .abortMultipartUpload(let name, let upload): try await abortMultipartUpload(name, upload, call)
-        case .preflight: throw S3Error.notAllowed
+        case .preflight, .visitWebsite: throw S3Error.notAllowed
         }
     }
 

@@ -17,6 +17,9 @@ extension ObjectsService {
     /// Which pages of other origins may call, as a browser asks whoever it is; nil where nothing is set.
     public func corsRules(of name: String) async throws(Fault) -> [CORSRule]? { try await bucket(named: name).settings.cors }
 
+    /// How a bucket is a website, as its visitors find out whoever they are; nil where it is none.
+    public func website(of name: String) async throws(Fault) -> Website? { try await bucket(named: name).settings.website }
+
     /// - Throws: `wrongState` where a locked bucket is to stop keeping versions.
     public func setVersioning(_ versioning: Versioning, of name: String, by caller: Caller) async throws(Fault) {
         try await update(name, for: .putBucketVersioning, by: caller) { settings throws(Fault) in

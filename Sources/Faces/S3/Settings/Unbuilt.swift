@@ -29,14 +29,6 @@ enum ReplicationForm: UnbuiltSettingForm {
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
 }
 
-enum WebsiteForm: UnbuiltSettingForm {
-    static let root = "WebsiteConfiguration"
-    static let readAction = ObjectAction.getBucketWebsite
-    static let writeAction = ObjectAction.putBucketWebsite
-    static let absence: S3Error? = S3Error(
-        "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration", 404)
-}
-
 enum LoggingForm: UnbuiltSettingForm {
     static let root = "BucketLoggingStatus"
     static let readAction = ObjectAction.getBucketLogging

@@ -90,6 +90,13 @@ extension ObjectDetail {
             storageClass = asked == "STANDARD" ? nil : asked
         }
         for name in ObjectDetail.kept { headers[name] = request.header(name) }
+        if let address = headers["x-amz-website-redirect-location"] {
+            guard ["/", "http://", "https://"].contains(where: address.hasPrefix) else {
+                throw S3Error(
+                    "InvalidRedirectLocation",
+                    "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
+            }
+        }
         // The framing is the transfer's and not the object's.
         if let encoding = headers["content-encoding"] {
             let own = encoding.split(separator: ",").map { trimmed($0) }.filter { $0 != "aws-chunked" }
