@@ -67,6 +67,7 @@ struct ConfigurationTests {
         Impossible(what: "a region that begins with a digit") { $0.region = "2hall" },
         Impossible(what: "a region that ends with a hyphen") { $0.region = "hall-" },
         Impossible(what: "a password in the file that all may read") { $0.store = "host=db PassWord=x" },
+        Impossible(what: "access logs all the time") { $0.accessLogSeconds = 0 },
         Impossible(what: "too much promised") { $0.overcommitment = 65 },
         Impossible(what: "too many hosts") { $0.simulatedHosts = 1001 },
         Impossible(what: "all of the internet") { $0.publicRange = .everything },

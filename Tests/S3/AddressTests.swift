@@ -84,10 +84,9 @@ import Testing
 
     /// What is not built says so, and does nothing else instead.
     @Test(arguments: [
-        ("PUT", "/b", "versioning", false, "NotImplemented"), ("GET", "/b", "acl", false, "NotImplemented"),
-        ("GET", "/b/k", "partNumber=1", false, "NotImplemented"),
-        ("DELETE", "/b", "lifecycle", false, "NotImplemented"),
-        ("GET", "/b/k", "versionId=null", false, "NotImplemented"), ("PUT", "/b/k", "uploadId=x", false, "InvalidArgument"),
+        ("GET", "/b", "inventory", false, "NotImplemented"), ("GET", "/b/k", "torrent", false, "NotImplemented"),
+        ("POST", "/b/k", "restore", false, "NotImplemented"), ("DELETE", "/b", "versioning", false, "MethodNotAllowed"),
+        ("GET", "/b/k", "versionId=x", false, "InvalidArgument"), ("PUT", "/b/k", "uploadId=x", false, "InvalidArgument"),
         ("PUT", "/b/k", "uploadId=x&partNumber=one", false, "InvalidArgument"), ("POST", "/b/k", "", false, "MethodNotAllowed"),
         ("PATCH", "/b/k", "", false, "MethodNotAllowed"), ("PUT", "/", "", false, "MethodNotAllowed"),
     ])

@@ -291,6 +291,8 @@ public struct Website: Sendable, Hashable, Codable {
 public struct AccessLogging: Sendable, Hashable, Codable {
     public var bucket: String
     public var prefix: String
+    /// Whether its owner has said how records' keys are made, in the one way that there is.
+    public var statesKeyFormat: Bool?
 
     public init(bucket: String, prefix: String) {
         self.bucket = bucket

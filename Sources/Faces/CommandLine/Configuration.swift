@@ -37,6 +37,8 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var guestMTU: Int64 = 1450
     /// Virtual processors that are promised for each real one.
     public var overcommitment: Int64 = 16
+    /// How long records of the object store's calls wait for others before they are put into a bucket.
+    public var accessLogSeconds = 300
     /// How many hosts are simulated instead of running machines on this one; 0 on a real cloud.
     public var simulatedHosts = 0
     /// How long a day of the object store's lifecycle rules is.
@@ -68,6 +70,7 @@ public struct Configuration: Sendable, Hashable, Codable {
         uplink = try values.decodeIfPresent(String.self, forKey: .uplink)
         guestMTU = try values.decodeIfPresent(Int64.self, forKey: .guestMTU) ?? guestMTU
         overcommitment = try values.decodeIfPresent(Int64.self, forKey: .overcommitment) ?? overcommitment
+        accessLogSeconds = try values.decodeIfPresent(Int.self, forKey: .accessLogSeconds) ?? accessLogSeconds
         simulatedHosts = try values.decodeIfPresent(Int.self, forKey: .simulatedHosts) ?? simulatedHosts
         lifecycleDaySeconds = try values.decodeIfPresent(Int64.self, forKey: .lifecycleDaySeconds) ?? lifecycleDaySeconds
         store = try values.decodeIfPresent(String.self, forKey: .store)
@@ -139,6 +142,9 @@ public struct Configuration: Sendable, Hashable, Codable {
             throw Fault(.invalidParameter, "the public range \(publicRange) is not between a /8 and a /32")
         }
         guard (1280...65000).contains(guestMTU) else { throw Fault(.invalidParameter, "an MTU of \(guestMTU) cannot be") }
+        guard (1...86_400).contains(accessLogSeconds) else {
+            throw Fault(.invalidParameter, "records of calls wait 1 to 86,400 seconds for others")
+        }
         guard (1...64).contains(overcommitment) else {
             throw Fault(.invalidParameter, "overcommitment is 1 to 64 virtual processors for each real one")
         }

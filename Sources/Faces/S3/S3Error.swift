@@ -98,6 +98,7 @@ extension S3Error {
         case (.quotaExceeded, _): self.init("QuotaExceeded", fault.message, 403)
         case (.notOwner, _): self = .notAllowed
         case (.checksumMismatch, _): self.init("BadDigest", fault.message)
+        case (.invalidLogTarget, _): self.init("InvalidTargetBucketForLogging", fault.message)
         case (.listsAreOff, _): self.init("AccessControlListNotSupported", fault.message)
         case (.listsGrantToOthers, _): self.init("InvalidBucketAclWithObjectOwnership", fault.message)
         case (.noSuchEmail, _): self.init("UnresolvableGrantByEmailAddress", fault.message)

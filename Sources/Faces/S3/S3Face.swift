@@ -27,8 +27,11 @@ public struct S3Face: Sendable {
     public var meters: S3Meters { responder.meters }
 
     /// - Parameter isSecure: Whether it is reached over TLS, which policies may ask for.
-    public init(identity: any KeyDirectory, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
-        responder = S3Responder(identity: identity, objects: objects, isSecure: isSecure, chance: chance, logger: logger)
+    public init(
+        identity: any KeyDirectory, objects: ObjectsService, accessLogs: AccessLogs, isSecure: Bool, chance: Chance, logger: Logger
+    ) {
+        responder = S3Responder(
+            identity: identity, objects: objects, accessLogs: accessLogs, isSecure: isSecure, chance: chance, logger: logger)
     }
 
     /// Serves by itself until the task is cancelled.

@@ -302,6 +302,14 @@ enum S3Target: Sendable, Hashable {
     }
 }
 
+extension ObjectKey {
+    /// As addresses have it: percent-encoded, but for its slashes.
+    var path: String {
+        bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { PercentEncoding.encoded(Array($0)) }.joined(separator: "/")
+    }
+}
+
 /// A query string's parameters, in order.
 struct S3Query: Sendable {
     private let pairs: [(name: String, value: [UInt8])]

@@ -54,51 +54,54 @@ extension Request {
 struct S3Responder: Sendable {
     let identity: any KeyDirectory
     let objects: ObjectsService
+    let accessLogs: AccessLogs
     let isSecure: Bool
     let chance: Chance
     let logger: Logger
     let meters = S3Meters()
     private let signingKeys = SignatureV4.SigningKeys()
 
-    init(identity: any KeyDirectory, objects: ObjectsService, isSecure: Bool, chance: Chance, logger: Logger) {
+    init(
+        identity: any KeyDirectory, objects: ObjectsService, accessLogs: AccessLogs, isSecure: Bool, chance: Chance, logger: Logger
+    ) {
         self.identity = identity
         self.objects = objects
+        self.accessLogs = accessLogs
         self.isSecure = isSecure
         self.chance = chance
         self.logger = logger
     }
 
     func respond(to request: Request, context: HTTPConnection) async -> Response {
-        let beginning = ContinuousClock.now
         let requestID = hexDigits(chance.bits()).uppercased()
-        var operation: S3Operation?
+        var trace = S3Trace(requestID: requestID, begun: chance.now())
         var response: Response
         var code = "OK"
         do throws(S3Error) {
-            response = try await answer(request, context, requestID, &operation)
+            response = try await answer(request, context, requestID, &trace)
             // Websites say themselves what they refuse.
             if let refused = response.headers[.errorCode] { code = refused }
         } catch {
             code = error.code
             response = refuse(error, request, requestID)
         }
-        if request.headers[.origin] != nil, let bucket = operation?.bucket {
+        if request.headers[.origin] != nil, let bucket = trace.operation?.bucket {
             for field in await corsFields(bucket, request) { response.headers[field.name] = field.value }
         }
         response.headers[.requestID] = requestID
         response.headers[.server] = "Karri"
-        let name = operation?.name ?? "unknown"
+        let name = trace.operation?.name ?? "unknown"
         meters.calls.count(name, code)
-        meters.spans.record(name, duration: ContinuousClock.now - beginning)
-        return response
+        meters.spans.record(name, duration: ContinuousClock.now - trace.beginning)
+        return await recorded(response, trace, code: code, request, context)
     }
 
     private func answer(
-        _ request: Request, _ context: HTTPConnection, _ requestID: String, _ operation: inout S3Operation?
+        _ request: Request, _ context: HTTPConnection, _ requestID: String, _ trace: inout S3Trace
     ) async throws(S3Error) -> Response {
         let host = request.bucketHost
         if let host, host.isWebsite {
-            operation = .visitWebsite(host.bucket)
+            trace.operation = .visitWebsite(host.bucket)
             return await visitWebsite(host.bucket, request, context, requestID)
         }
         let target = RequestTarget(request)
@@ -106,7 +109,7 @@ struct S3Responder: Sendable {
         let found = try S3Operation(
             try S3Target(path: target.path, host: host?.bucket), method: request.method.rawValue, query: query,
             copies: request.header("x-amz-copy-source") != nil || query.movesCopySource)
-        operation = found
+        trace.operation = found
         var body: S3Body?
         do {
             if case .preflight(let bucket) = found { return try await preflight(bucket, request) }
@@ -117,6 +120,7 @@ struct S3Responder: Sendable {
                 call = try await authenticate(found, request, target, query, context, requestID)
             }
             body = call.body
+            trace.session = call.caller.session
             try await checkOwners(found, call)
             return try await perform(found, call)
         } catch {

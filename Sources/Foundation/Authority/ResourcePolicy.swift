@@ -19,9 +19,20 @@ extension PolicyDocument {
     ///
     /// - Parameter canonicalID: The principal's account as `CanonicalUser` names it.
     public func stance(toward principal: Principal, canonicalID: String?, _ request: PolicyRequest) -> Stance {
+        stance(request) { $0.naming(of: principal, canonicalID: canonicalID) }
+    }
+
+    /// What this policy of a thing says to a service's request, such as `logging.s3.amazonaws.com`.
+    public func stance(towardService name: String, _ request: PolicyRequest) -> Stance {
+        stance(request) { $0 == .everyone || $0 == .service(name) ? .itself : nil }
+    }
+
+    private func stance(
+        _ request: PolicyRequest, _ naming: (PolicyStatement.PrincipalName) -> PolicyStatement.Naming?
+    ) -> Stance {
         var stance = Stance.silent
         for statement in statements where statement.applies(to: request) {
-            guard let naming = statement.naming(of: principal, canonicalID: canonicalID) else { continue }
+            guard let naming = statement.naming(naming) else { continue }
             switch (statement.effect, naming) {
             case (.deny, _): return .denies(statement: statement.id)
             case (.allow, .itself): stance = .allows
@@ -90,15 +101,17 @@ extension PolicyDocument {
 extension PolicyStatement {
     fileprivate enum Naming { case itself, account }
 
-    /// How the statement names a principal; nil where it does not.
-    fileprivate func naming(of principal: Principal, canonicalID: String?) -> Naming? {
+    /// How the statement names who asks; nil where it does not.
+    ///
+    /// - Parameter naming: How one name does.
+    fileprivate func naming(_ naming: (PrincipalName) -> Naming?) -> Naming? {
         switch principals {
         case nil: return nil
         case .these(let names):
-            let found = names.compactMap { $0.naming(of: principal, canonicalID: canonicalID) }
+            let found = names.compactMap(naming)
             return found.contains(.itself) ? .itself : found.first
         case .allBut(let names):
-            return names.contains { $0.naming(of: principal, canonicalID: canonicalID) != nil } ? nil : .itself
+            return names.contains { naming($0) != nil } ? nil : .itself
         }
     }
 }

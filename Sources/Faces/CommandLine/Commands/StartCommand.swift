@@ -35,6 +35,10 @@ struct StartCommand: AsyncParsableCommand {
             "How long a day of lifecycle rules is: shorter than 86400 seconds to see what rules do.", valueName: "seconds"))
     var lifecycleDay: Int64 = 86_400
 
+    @Option(
+        help: ArgumentHelp("How often access logs are put into the buckets that keep them.", valueName: "seconds"))
+    var accessLogInterval = 300
+
     func validate() throws {
         guard (1...65535).contains(port) else { throw ValidationError("\(port) is not a port.") }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
@@ -44,6 +48,7 @@ struct StartCommand: AsyncParsableCommand {
             throw ValidationError("On \(address) objects are served over TLS only: --tls-certificate and --tls-key.")
         }
         guard (1...86_400).contains(lifecycleDay) else { throw ValidationError("A day has 1 to 86400 seconds.") }
+        guard (1...86_400).contains(accessLogInterval) else { throw ValidationError("Access logs wait 1 to 86400 seconds.") }
     }
 
     func run() async throws {
@@ -62,7 +67,9 @@ struct StartCommand: AsyncParsableCommand {
         listener.security = try security(installation, chance.now())
         let served = listener
         let newUser = first
-        let settings = ObjectStore.Settings(region: region, isSecure: listener.security != nil, day: .seconds(lifecycleDay))
+        let settings = ObjectStore.Settings(
+            region: region, isSecure: listener.security != nil, day: .seconds(lifecycleDay),
+            accessLogInterval: .seconds(accessLogInterval))
         try await Termination.during {
             let backend = try await LocalBackend.open(installation.objects, chance: chance)
             do {
@@ -83,7 +90,7 @@ struct StartCommand: AsyncParsableCommand {
     ) async throws {
         let operatorServer = FabricServer(path: installation.adminSocket, services: [store.administration])
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await store.workers.run() }
+            group.addTask { try await store.work() }
             group.addTask { try await operatorServer.run(mode: 0o600) }
             group.addTask {
                 try await store.face.run(on: listener, logger: log) { port in

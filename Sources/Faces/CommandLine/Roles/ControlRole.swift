@@ -119,7 +119,8 @@ struct ControlProcess: Sendable {
             accounts: CloudAccounts(identity: services.identity, chance: chance), seal: seal,
             ObjectStore.Settings(
                 region: configuration.region, isSecure: configuration.security != .none,
-                day: .seconds(configuration.lifecycleDaySeconds)), chance: chance, log: log)
+                day: .seconds(configuration.lifecycleDaySeconds),
+                accessLogInterval: .seconds(configuration.accessLogSeconds)), chance: chance, log: log)
         let operatorServer = FabricServer(path: installation.adminSocket, services: [administration, store.administration])
         let face = awsFace(services, cluster, store.face, security, readiness)
         let meters = CloudMeters(
@@ -129,7 +130,7 @@ struct ControlProcess: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await cluster.run() }
             group.addTask { try await worker.run() }
-            group.addTask { await store.workers.run() }
+            group.addTask { try await store.work() }
             group.addTask { try await owners.run(mode: 0o600) }
             group.addTask { try await operatorServer.run(mode: 0o600) }
             group.addTask {

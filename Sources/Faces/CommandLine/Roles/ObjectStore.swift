@@ -17,6 +17,7 @@ struct ObjectStore: Sendable {
     let accounts: any AccountDirectory
     let workers: ObjectWorkers
     let scrub: ScrubWorker
+    let accessLogs: AccessLogs
     let face: S3Face
 
     struct Settings: Sendable {
@@ -24,6 +25,8 @@ struct ObjectStore: Sendable {
         var isSecure: Bool
         /// How long lifecycle's days are.
         var day = Duration.seconds(86_400)
+        /// How long records of calls wait for others.
+        var accessLogInterval = Duration.seconds(300)
     }
 
     init(
@@ -42,7 +45,19 @@ struct ObjectStore: Sendable {
             report: { name, fault in
                 log.warning("a worker of the object store failed", metadata: ["worker": "\(name)", "fault": "\(fault)"])
             })
-        face = S3Face(identity: identity, objects: objects, isSecure: settings.isSecure, chance: chance, logger: log)
+        accessLogs = AccessLogs(objects: objects, interval: settings.accessLogInterval, log: log)
+        face = S3Face(
+            identity: identity, objects: objects, accessLogs: accessLogs, isSecure: settings.isSecure, chance: chance, logger: log)
+    }
+
+    /// Does its background work until cancelled.
+    func work() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await workers.run() }
+            group.addTask { try await accessLogs.run() }
+            defer { group.cancelAll() }
+            try await group.waitForAll()
+        }
     }
 
     /// What the operator's command line asks it.

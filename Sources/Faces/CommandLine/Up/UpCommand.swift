@@ -117,6 +117,10 @@ struct UpChoices: ParsableArguments {
         String?
     @Option(help: ArgumentHelp("The link to the outside.", valueName: "link")) var uplink: String?
     @Option(help: ArgumentHelp("Virtual processors for each real one.", valueName: "number")) var overcommit: Int64?
+    @Option(
+        help: ArgumentHelp(
+            "How often access logs are put into the buckets that keep them; else every five minutes.", valueName: "seconds"))
+    var accessLogInterval: Int?
     @Option(help: ArgumentHelp("Simulates so many hosts instead of running machines.", valueName: "hosts")) var simulate: Int?
     @Option(
         help: ArgumentHelp(

@@ -78,6 +78,7 @@ enum UpPlan {
         configuration.wantsImages = choices.images ?? configuration.wantsImages
         configuration.wantsDebian = choices.debian ?? configuration.wantsDebian
         configuration.writesProfile = choices.profile ?? configuration.writesProfile
+        if let seconds = choices.accessLogInterval { configuration.accessLogSeconds = seconds }
         if let overcommitment = choices.overcommit { configuration.overcommitment = overcommitment }
         if let day = choices.lifecycleDay { configuration.lifecycleDaySeconds = day }
         if let hosts = choices.simulate { configuration.simulatedHosts = hosts }

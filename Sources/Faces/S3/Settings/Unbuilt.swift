@@ -29,12 +29,6 @@ enum ReplicationForm: UnbuiltSettingForm {
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
 }
 
-enum LoggingForm: UnbuiltSettingForm {
-    static let root = "BucketLoggingStatus"
-    static let readAction = ObjectAction.getBucketLogging
-    static let writeAction = ObjectAction.putBucketLogging
-}
-
 enum NotificationForm: UnbuiltSettingForm {
     static let root = "NotificationConfiguration"
     static let readAction = ObjectAction.getNotification

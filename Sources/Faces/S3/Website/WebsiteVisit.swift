@@ -1,7 +1,6 @@
 //  What a website does with a request, apart from doing it (Amazon S3 User Guide, "Hosting a static website
 //  using Amazon S3": index documents, error documents, redirects).
 
-import AWSProtocol
 import ObjectStorage
 
 /// A request for a page of a bucket's website.
@@ -47,7 +46,7 @@ struct WebsiteVisit: Sendable, Hashable {
     var folderIndex: ObjectKey? { namesFolder ? nil : index(of: ObjectKey(bytes: key.bytes + [UInt8(ascii: "/")])) }
 
     /// Where a visitor is sent to who has left the slash from a folder.
-    var folder: Step { .redirect(to: "/" + WebsiteVisit.encoded(key.bytes) + "/" + shownQuery, status: 302) }
+    var folder: Step { .redirect(to: "/\(key.path)/\(shownQuery)", status: 302) }
 
     /// What is done where the object cannot be had.
     func step(afterRefusal status: Int) -> Step {
@@ -68,19 +67,14 @@ struct WebsiteVisit: Sendable, Hashable {
     }
 
     private func redirect(_ redirect: Website.Redirect, replacing prefix: String?) -> Step {
-        var target = key.bytes
-        if let key = redirect.key { target = Array(key.utf8) }
-        if let replacement = redirect.keyPrefix { target = Array(replacement.utf8) + target.dropFirst((prefix ?? "").utf8.count) }
+        var target = redirect.key.map { ObjectKey($0) } ?? key
+        if let replacement = redirect.keyPrefix {
+            target = ObjectKey(bytes: Array(replacement.utf8) + key.bytes.dropFirst((prefix ?? "").utf8.count))
+        }
         let address =
-            "\(redirect.scheme ?? scheme)://\(redirect.host ?? host)/\(WebsiteVisit.encoded(target))\(shownQuery)"
+            "\(redirect.scheme ?? scheme)://\(redirect.host ?? host)/\(target.path)\(shownQuery)"
         return .redirect(to: address, status: redirect.status ?? 301)
     }
 
     private var shownQuery: String { query.isEmpty ? "" : "?\(query)" }
-
-    /// A key as paths have it.
-    private static func encoded(_ key: [UInt8]) -> String {
-        key.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-            .map { PercentEncoding.encoded(Array($0)) }.joined(separator: "/")
-    }
 }
