@@ -16,8 +16,8 @@ import Platform
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures launches, calls, starts and networks.",
-        subcommands: [Launch.self, API.self, Start.self, Network.self])
+        commandName: "bench", abstract: "Measures launches, calls, starts, networks and the object store.",
+        subcommands: [Launch.self, API.self, Start.self, Network.self, Objects.self])
 
     struct Launch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -103,6 +103,44 @@ struct BenchCommand: AsyncParsableCommand {
         func run() async throws {
             try requireRoot("bench network")
             try await NetworkBench(mark: mark, runs: runs, say: { Output.line($0) }).run()
+        }
+    }
+
+    struct Objects: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "objects",
+            abstract: "The object store beside nginx, SeaweedFS and JuiceFS where they are installed, and beside a synced file.",
+            discussion: "Starts a cloud of its own and the peers in a scratch folder, and removes all of it again.")
+        @Option(help: "How long each load lasts, in seconds.") var seconds = 2.0
+        @Option(help: "How many clients there are at once, such as 1,8,32.") var clients = "1,8,32"
+        @Option(help: "The sizes of bodies in KiB, such as 4,64,1024,65536.") var sizes = "4,64,1024,65536"
+        @Option(help: "How many keys the bucket has that is listed.") var listed = 100_000
+        @Flag(inversion: .prefixedNo, help: "Measures the peers that are installed as well.") var peers = true
+        @Option(help: "Where the files lie.") var root = "/var/tmp/karri-bench"
+        @Option(help: "Begins the names of its things.") var mark = "kbench"
+        @Option(help: "The port of its API; the peers take the next forty.") var port = 38_773
+
+        func run() async throws {
+            try requireRoot("bench objects")
+            var settings = ObjectBench.Settings()
+            settings.seconds = max(0.1, seconds)
+            settings.clients = try Objects.numbers(clients, "--clients")
+            settings.sizes = try Objects.numbers(sizes, "--sizes").map { $0 << 10 }
+            settings.listed = max(1, listed)
+            settings.withPeers = peers
+            let root = try PlaceOptions.absolute(root)
+            let cloud = BenchCloud(
+                program: try ownProgram(), root: root, mark: mark, address: "127.0.0.1", port: port,
+                region: ObjectBench.region)
+            try await ObjectBench(cloud: cloud, folder: root + "-peers", settings: settings, say: { Output.line($0) }).run()
+        }
+
+        private static func numbers(_ text: String, _ option: String) throws(Fault) -> [Int] {
+            let numbers = text.split(separator: ",").compactMap { Int($0) }.filter { (1...1 << 20).contains($0) }
+            guard !numbers.isEmpty, numbers.count == text.split(separator: ",").count else {
+                throw Fault(.invalidParameter, "\(option) is a list of numbers such as 1,8,32, not \(text)")
+            }
+            return numbers
         }
     }
 
