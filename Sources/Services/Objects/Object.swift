@@ -173,18 +173,24 @@ extension ObjectsService {
         let sink = try await backend.stage(size: key == nil ? size : size.map(SealedBytes.sealedLength), in: bucket)
         var sealer = key.map { BodySealer($0, salt: randomBytes(SealedBytes.saltBytes, chance)) }
         do {
-            var hash = Insecure.MD5()
+            var hash = BodyHash(size: size)
             var taken: Int64 = 0
             for try await piece in body {
                 taken += Int64(piece.readableBytes)
                 guard taken <= ObjectsService.uploadBytesMax else {
                     throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
                 }
-                piece.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
-                try await sink.append(try sealer?.take(piece) ?? piece)
+                let stored = try sealer?.take(piece) ?? piece
+                if let batch = hash.take(piece) {
+                    async let hashed: Void = batch.run()
+                    try await sink.append(stored)
+                    await hashed
+                } else {
+                    try await sink.append(stored)
+                }
             }
             if let last = try sealer?.finish() { try await sink.append(last) }
-            return try await keep((taken, hexDigits(Array(hash.finalize())), try await sink.finish()))
+            return try await keep((taken, await hash.finish(), try await sink.finish()))
         } catch {
             await sink.abandon()
             throw error as? Fault ?? Fault(.malformedRequest, "The request's body could not be read.", because: error)
