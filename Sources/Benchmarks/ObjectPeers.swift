@@ -1,7 +1,6 @@
 //  Other servers of objects, started in a scratch folder beside Karri's own. Each is optional: what is not
 //  installed is said to be missing and left out.
 
-import FoundationEssentials
 import Model
 import Platform
 
@@ -13,21 +12,17 @@ import Platform
 final class PeerProcess: Sendable {
     let id: pid_t
 
-    /// - Parameters:
-    ///   - log: Where what it says is written.
-    ///   - environment: What is added to this process' own.
-    init(_ words: [String], log: String, environment: [String: String] = [:]) throws(Fault) {
-        let inherited = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    /// - Parameter log: Where what it says is written.
+    init(_ words: [String], log: String) throws(Fault) {
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        var variables: [UnsafeMutablePointer<CChar>?] = inherited.map { strdup("\($0)=\($1)") } + [nil]
-        defer { for text in arguments + variables { free(text) } }
+        defer { for text in arguments { free(text) } }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         var made: pid_t = 0
-        let failure = posix_spawnp(&made, words[0], &actions, nil, &arguments, &variables)
+        let failure = posix_spawnp(&made, words[0], &actions, nil, &arguments, environ)
         guard failure == 0 else { throw Fault(.driver, "\(words[0]) could not be run: \(systemError(failure))") }
         id = made
     }
@@ -56,7 +51,7 @@ enum PeerKind: String, CaseIterable, Sendable {
 
     /// Whether a program of that name is in PATH.
     var isInstalled: Bool {
-        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":") + ["/usr/sbin"]
+        let folders = (getenv("PATH").map { String(cString: $0) } ?? "").split(separator: ":")
         return folders.contains { access("\($0)/\(rawValue)", X_OK) == 0 }
     }
 
@@ -134,8 +129,9 @@ enum PeerKind: String, CaseIterable, Sendable {
         let who = PeerKind.credentials
         return try PeerProcess(
             [
-                "juicefs", "gateway", database, "127.0.0.1:\(port)", "--multi-buckets", "--keep-etag", "--object-tag",
+                "env", "MINIO_ROOT_USER=\(who.accessKey)", "MINIO_ROOT_PASSWORD=\(who.secretKey)", "juicefs", "gateway", database,
+                "127.0.0.1:\(port)", "--multi-buckets", "--keep-etag", "--object-tag",
                 "--object-meta", "--cache-dir", folder + "/cache",
-            ], log: folder + "/log", environment: ["MINIO_ROOT_USER": who.accessKey, "MINIO_ROOT_PASSWORD": who.secretKey])
+            ], log: folder + "/log")
     }
 }

@@ -76,9 +76,15 @@ final class LocalChange: KeyChange {
     func current() throws(Fault) -> ObjectVersion? { try tx.version(of: key, nil, in: bucket) }
     func version(_ id: VersionID) throws(Fault) -> ObjectVersion? { try tx.version(of: key, id, in: bucket) }
 
-    func nextID() throws(Fault) -> VersionID {
-        let least = try tx.value("SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2", here, as: Int64?.self) ?? nil
-        return VersionID(bits: UInt64(max(now.microseconds, 1 - (least ?? 0))))
+    func nextID() throws(Fault) -> VersionID { nextID(after: try leastRank()) }
+
+    /// The rank of the newest version, if there is one.
+    private func leastRank() throws(Fault) -> Int64? {
+        try tx.value("SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2", here, as: Int64?.self) ?? nil
+    }
+
+    private func nextID(after leastRank: Int64?) -> VersionID {
+        VersionID(bits: UInt64(max(now.microseconds, 1 - (leastRank ?? 0))))
     }
 
     func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault) {
@@ -91,9 +97,10 @@ final class LocalChange: KeyChange {
     }
 
     func put(_ version: ObjectVersion) throws(Fault) {
-        try remove(version.id)
-        try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here)
-        let sequence = version.id == .null ? try nextID() : version.id
+        try takeOut(version.id)
+        let least = try leastRank()
+        if least != nil { try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here) }
+        let sequence = version.id == .null ? nextID(after: least) : version.id
         let body = try keep(version.body)
         let isOfPieces = body.kind == StoredBody.Kind.pieces.rawValue
         let detail = isOfPieces ? body.number : number()
@@ -120,6 +127,20 @@ final class LocalChange: KeyChange {
     }
 
     func remove(_ id: VersionID) throws(Fault) {
+        guard try takeOut(id), try leastRank() != nil else { return }
+        // The newest of those that are left is the current one.
+        try tx.run(
+            """
+            UPDATE listing SET shown = (SELECT body_kind <> 0 FROM detail WHERE id = listing.detail)
+            WHERE bucket = $1 AND key = $2 AND rank = (SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2)
+            """, here)
+    }
+
+    /// Removes a version and shows no other in its stead.
+    ///
+    /// - Returns: Whether it was there.
+    @discardableResult
+    private func takeOut(_ id: VersionID) throws(Fault) -> Bool {
         let found = try tx.first(
             """
             SELECT l.rank, l.size, l.detail, d.body_kind, d.body FROM listing l JOIN detail d ON d.id = l.detail
@@ -128,17 +149,12 @@ final class LocalChange: KeyChange {
         ) { row throws(Fault) -> (rank: Int64, size: Int64, detail: Int64, body: StoredBody) in
             (try row.take(), try row.take(), try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
         }
-        guard let found else { return }
+        guard let found else { return false }
         added = added + BucketUsage(versions: -1, bytes: -found.size)
         try tx.run("DELETE FROM listing WHERE bucket = $1 AND key = $2 AND rank = $3", here + [.integer(found.rank)])
         try tx.run("DELETE FROM detail WHERE id = $1", [.integer(found.detail)])
         try drop(found.body)
-        // The newest of those that are left is the current one.
-        try tx.run(
-            """
-            UPDATE listing SET shown = (SELECT body_kind <> 0 FROM detail WHERE id = listing.detail)
-            WHERE bucket = $1 AND key = $2 AND rank = (SELECT min(rank) FROM listing WHERE bucket = $1 AND key = $2)
-            """, here)
+        return true
     }
 
     // MARK: Bodies
