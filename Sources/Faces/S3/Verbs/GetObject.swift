@@ -26,9 +26,14 @@ extension S3Responder {
         // The head is not sent before the first bytes are found good.
         let bytes = source.makeAsyncIterator()
         let first = try await bytes.next()
+        let length = Int(range.upperBound - range.lowerBound)
+        // What is short goes out in one piece with its head.
+        if let first, first.readableBytes == length {
+            return Response(status: status, headers: fields, body: ResponseBody(byteBuffer: first))
+        }
         return Response(
             status: status, headers: fields,
-            body: ResponseBody(contentLength: Int(range.upperBound - range.lowerBound)) { writer in
+            body: ResponseBody(contentLength: length) { writer in
                 if let first { try await writer.write(first) }
                 while let next = try await bytes.next() { try await writer.write(next) }
                 try await writer.finish(nil)
