@@ -41,8 +41,8 @@ final class LocalChange: KeyChange {
         var leavesGarbage = false
         /// Whether a segment has lost so much that it may be worth compacting.
         var leavesSparse = false
-        /// The segments of bodies that have rows now.
-        var keptSegments: [UInt64] = []
+        /// Where in segments bodies lie that have rows now.
+        var kept: [SegmentPlace] = []
     }
 
     /// What lay in the bucket before, and what has come since.
@@ -190,7 +190,7 @@ final class LocalChange: KeyChange {
                 .blob(StretchChecksums.bytes(of: place.checksums)),
             ])
         try tx.add(place.size, to: place.segment)
-        aftermath.keptSegments.append(place.segment)
+        aftermath.kept.append(place)
         return StoredBody(kind: StoredBody.Kind.segment.rawValue, number: id)
     }
 

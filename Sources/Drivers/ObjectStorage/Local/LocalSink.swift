@@ -18,8 +18,8 @@ actor LocalSink: BodySink {
     /// How much of a file is written.
     private var written: Int64 = 0
     private var checksums = StretchChecksums()
-    /// The segment that the body was appended to.
-    private var segment: UInt64?
+    /// Where the body was appended.
+    private var appended: SegmentPlace?
 
     init(shard: Shard, expected: Int64?) {
         self.shard = shard
@@ -31,6 +31,8 @@ actor LocalSink: BodySink {
 
     /// How much is written at once.
     static let writeBytes = 512 << 10
+    /// The most that is reserved on the disk for what has not come.
+    static let reservedBytesMax: Int64 = 64 << 20
 
     func append(_ bytes: ByteBuffer) async throws(Fault) {
         gathered.append(bytes)
@@ -44,10 +46,13 @@ actor LocalSink: BodySink {
         room = nil
         let id = try await shard.looseFile()
         let path = shard.files.path(id)
-        let expected = expected ?? 0
-        let open = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: expected) }
+        let reserved = reserved
+        let open = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved) }
         file = (id, open)
     }
+
+    /// How long its file is made at first.
+    private var reserved: Int64 { min(expected ?? 0, LocalSink.reservedBytesMax) }
 
     /// Writes what is gathered.
     private func write() async throws(Fault) {
@@ -77,7 +82,7 @@ actor LocalSink: BodySink {
         }
         guard let file else { return try await finishSegment() }
         try await write()
-        let (path, length, isCut) = (shard.files.path(file.id), written, expected.map { $0 > written } ?? false)
+        let (path, length, isCut) = (shard.files.path(file.id), written, reserved > written)
         try await BlockingPool.run { () throws(Fault) in
             if isCut { try file.open.cut(to: length) }
             try file.open.sync()
@@ -90,17 +95,18 @@ actor LocalSink: BodySink {
         for piece in gathered { checksums.take(piece) }
         let size = Int64(gatheredBytes)
         let (segment, start) = try await shard.segments.append(gathered, size: size)
-        self.segment = segment
+        let place = SegmentPlace(segment: segment, start: start, size: size, checksums: checksums.finish())
+        appended = place
         clear()
         room = nil
-        return .segment(id: 0, SegmentPlace(segment: segment, start: start, size: size, checksums: checksums.finish()))
+        return .segment(id: 0, place)
     }
 
     func abandon() async {
         clear()
         room = nil
-        if let segment { shard.letGo(of: [segment]) }
-        segment = nil
+        if let appended { shard.letGo(of: appended) }
+        appended = nil
         guard let file else { return }
         self.file = nil
         // What cannot be dropped now is at the next start.

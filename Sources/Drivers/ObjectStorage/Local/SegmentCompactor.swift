@@ -100,7 +100,7 @@ struct SegmentCompactor: Sendable {
     private func move(_ bodies: [Body], _ bytes: [ByteBuffer]) async throws(Fault) {
         guard !bodies.isEmpty else { return }
         let (segment, start) = try await segments.append(bytes, size: bodies.reduce(0) { $0 + $1.place.size })
-        defer { segments.letGo(of: [segment]) }
+        defer { segments.letGo(of: segment, start) }
         try passing(.copied)
         try await engine.write { tx throws(Fault) in
             var place = start

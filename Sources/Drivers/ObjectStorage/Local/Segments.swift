@@ -33,8 +33,8 @@ final class Segments: @unchecked Sendable {
         var waiting: [Append] = []
         var isWriting = false
         var active: UInt64?
-        /// How many bodies have been appended to a segment that no row names yet.
-        var pending: [UInt64: Int] = [:]
+        /// Where in a segment bodies begin that have been appended and that no row names yet.
+        var pending: [UInt64: Set<Int64>] = [:]
         var open: [UInt64: OpenFile] = [:]
         var roomTaken = 0
     }
@@ -108,13 +108,11 @@ final class Segments: @unchecked Sendable {
         return try result.get()
     }
 
-    /// Says of a body that was appended to each of these that a row names it now, or that none ever will.
-    func letGo(of segments: [UInt64]) {
+    /// Says of what was appended at a place that rows name it now, or that none ever will.
+    func letGo(of segment: UInt64, _ start: Int64) {
         state.withLock { state in
-            for segment in segments {
-                guard let count = state.pending[segment] else { continue }
-                state.pending[segment] = count > 1 ? count - 1 : nil
-            }
+            state.pending[segment]?.remove(start)
+            if state.pending[segment]?.isEmpty == true { state.pending[segment] = nil }
         }
     }
 
@@ -156,7 +154,9 @@ final class Segments: @unchecked Sendable {
         let size = batch.reduce(0) { $0 + $1.size }
         var active = try active(with: size)
         let start = active.length
+        var starts: [Int64] = []
         for append in batch {
+            starts.append(active.length)
             for piece in append.pieces {
                 try active.file.write(piece, at: active.length)
                 active.length += Int64(piece.readableBytes)
@@ -164,7 +164,7 @@ final class Segments: @unchecked Sendable {
         }
         try active.file.sync()
         self.active = active
-        state.withLock { $0.pending[active.id, default: 0] += batch.count }
+        state.withLock { $0.pending[active.id, default: []].formUnion(starts) }
         return (active.id, start)
     }
 

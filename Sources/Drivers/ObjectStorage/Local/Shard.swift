@@ -136,13 +136,13 @@ final class Shard: Sendable {
             return (result, change.aftermath)
         }
         if aftermath.leavesGarbage { collector.wake() }
-        if !aftermath.keptSegments.isEmpty { letGo(of: aftermath.keptSegments) }
+        for place in aftermath.kept { letGo(of: place) }
         if aftermath.leavesSparse { compactor.wake() }
         return result
     }
 
-    /// Says of a body that was appended to each of these segments that a row names it now, or that none ever will.
-    func letGo(of appended: [UInt64]) { segments.letGo(of: appended) }
+    /// Says of a body that was appended that a row names it now, or that none ever will.
+    func letGo(of place: SegmentPlace) { segments.letGo(of: place.segment, place.start) }
 
     func find(_ key: ObjectKey, _ version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
         try await engine.readNow { tx throws(Fault) in try tx.version(of: key, version, in: bucket.id) }
