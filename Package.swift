@@ -123,7 +123,7 @@ let house: [Part] = [
         testUses: ["CloudTesting"]),
     Part(
         name: "Objects", folder: "Services/Objects", uses: ["Model", "Platform", "Authority", "Checksums", "ObjectStorage"],
-        products: ["Logging", "NIOCore", "NIOPosix", "Crypto"]),
+        products: ["Logging", "NIOCore", "NIOPosix", "Crypto"], tested: true),
     Part(
         name: "CloudTesting", folder: "Services/CloudTesting",
         uses: ["Model", "Authority", "Database", "DatabaseTesting", "Store", "Operations", "Identity", "Compute"],

@@ -27,6 +27,8 @@ extension HTTPField.Name {
     static let customerKeyMD5 = known("x-amz-server-side-encryption-customer-key-md5")
     static let checksumAlgorithm = known("x-amz-checksum-algorithm")
     static let checksumType = known("x-amz-checksum-type")
+    static let abortDate = known("x-amz-abort-date")
+    static let abortRule = known("x-amz-abort-rule-id")
     static let expiration = known("x-amz-expiration")
     static let websiteRedirectLocation = known("x-amz-website-redirect-location")
     static let errorCode = known("x-amz-error-code")

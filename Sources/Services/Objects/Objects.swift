@@ -99,4 +99,15 @@ extension ObjectsService {
         guard found.bucket.settings.lifecycle != nil else { return nil }
         return found.bucket.settings.expiry(of: key, found.version, clock: clock)
     }
+
+    /// When an upload will be aborted if it is not completed, and by which rule; nil where no rule is about it.
+    public func abortion(of started: StartedUpload) -> (when: Instant, rule: String)? {
+        let dates = (started.bucket.settings.lifecycle ?? []).compactMap { rule -> (when: Instant, rule: String)? in
+            guard rule.isEnabled, let days = rule.abandonedUploadDays, rule.filter.covers(started.upload.key, size: 0) else {
+                return nil
+            }
+            return (clock.due(started.upload.begun, days: days), rule.id)
+        }
+        return dates.min { $0.when < $1.when }
+    }
 }

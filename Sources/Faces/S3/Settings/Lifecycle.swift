@@ -75,13 +75,19 @@ enum LifecycleForm: PlainSettingForm {
         }
         if let days = try days(element, "Days") { return .days(days) }
         if flag == true { return .markers }
-        guard let date = element["Date"].flatMap({ Instant(iso8601: $0.text) ?? Instant(iso8601: $0.text + "T00:00:00Z") }) else {
+        guard let date = element["Date"].flatMap({ date($0.text) }) else {
             throw XMLElement.malformed
         }
         guard date.microseconds % (86_400 * 1_000_000) == 0 else {
             throw S3Error("InvalidArgument", "'Date' must be at midnight GMT")
         }
         return .date(date)
+    }
+
+    /// A date, with or without a time.
+    private static func date(_ text: String) -> Instant? {
+        guard text.utf8.prefix(8).count(where: { $0 == UInt8(ascii: "-") }) == 2 else { return nil }
+        return Instant(iso8601: text) ?? Instant(iso8601: text + "T00:00:00Z")
     }
 
     private static func days(_ element: XMLElement, _ name: String) throws -> Int? {

@@ -11,9 +11,7 @@ private let noPolicy = S3Error("NoSuchBucketPolicy", "The bucket policy does not
 
 extension S3Responder {
     func getBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
-        guard let text = try await objects.settings(of: bucket, for: .getBucketPolicy, by: call.caller).policy else {
-            throw noPolicy
-        }
+        guard let text = try await objects.policy(of: bucket, by: call.caller) else { throw noPolicy }
         var response = Response(status: .ok, body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
         response.headers[.contentType] = "application/json"
         return response

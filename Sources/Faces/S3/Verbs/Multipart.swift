@@ -26,6 +26,7 @@ extension S3Responder {
         out.close("InitiateMultipartUploadResult")
         var response = xml(out.bytes)
         describe(started.upload.detail.encryption, call.request, in: &response.headers)
+        describeAbortion(of: started, in: &response.headers)
         if let checksum {
             response.headers[.checksumAlgorithm] = checksum.algorithm.rawValue.uppercased()
             response.headers[.checksumType] = checksum.type.rawValue
@@ -114,7 +115,9 @@ extension S3Responder {
         out.element("ChecksumAlgorithm", checksum?.rawValue.uppercased())
         out.element("ChecksumType", started.upload.detail.checksumType)
         out.close("ListPartsResult")
-        return xml(out.bytes)
+        var response = xml(out.bytes)
+        describeAbortion(of: started, in: &response.headers)
+        return response
     }
 
     func listMultipartUploads(_ bucket: String, _ call: S3Call) async throws -> Response {
@@ -164,6 +167,13 @@ extension S3Responder {
         }
         out.close("ListMultipartUploadsResult")
         return xml(out.bytes)
+    }
+
+    /// Says when an upload is given up.
+    private func describeAbortion(of started: StartedUpload, in fields: inout HTTPFields) {
+        guard let abortion = objects.abortion(of: started) else { return }
+        fields[.abortDate] = HTTPDate.text(abortion.when)
+        fields[.abortRule] = abortion.rule
     }
 
     private func write(_ owner: (id: String, displayName: String?), to out: inout XMLWriter) {

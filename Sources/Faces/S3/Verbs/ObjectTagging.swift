@@ -18,9 +18,12 @@ extension S3Responder {
     }
 
     func putObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        // Who may not is not told what is wrong with the document.
-        _ = try await objects.object(name, for: name.version == nil ? .putObjectTagging : .putVersionTagging, by: call.caller)
-        let tags = try TagSet.read(try await call.document("Tagging"))
+        let tags: [String: String]
+        do { tags = try TagSet.read(try await call.document("Tagging")) } catch {
+            // Who may not is not told what is wrong with the document.
+            _ = try await objects.object(name, for: name.version == nil ? .putObjectTagging : .putVersionTagging, by: call.caller)
+            throw error
+        }
         return about(try await objects.setTags(tags, of: name, by: call.caller), empty(.ok))
     }
 
