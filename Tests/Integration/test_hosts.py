@@ -6,7 +6,7 @@ import threading
 import botocore.exceptions
 import pytest
 
-from conftest import run_cloud
+from clouds import run_cloud
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-import conftest
+import clouds
 import ending
 import pytest
 from test_machines import wait_for_state
@@ -86,7 +86,7 @@ class Disk:
 
 def invariants():
     """The queries of Store's invariants, each with its complaint, as they stand in the program's source."""
-    text = (conftest.ROOT / "Sources/Foundation/Store/Invariants.swift").read_text()
+    text = (clouds.ROOT / "Sources/Foundation/Store/Invariants.swift").read_text()
     found = []
     for piece in text.split("Rule(\n")[1:]:
         complaint, rest = piece.split('"', 2)[1:]
@@ -139,7 +139,7 @@ def cuts_while(disk, random, count, load, work):
 
 def test_power_cuts_while_simulated_machines_come_and_go(disk):
     random = ending.dice()
-    for cloud in conftest.run_cloud(disk.above, "--simulate", "5"):
+    for cloud in clouds.run_cloud(disk.above, "--simulate", "5"):
         load = ending.Load(cloud, random, ImageId=any_image(cloud), InstanceType="t3.nano")
 
         def work(is_over):
@@ -163,7 +163,7 @@ def test_a_power_cut_under_real_machines(disk):
     """The host itself loses its power: a cloud starts on what its disk held at that instant."""
     random = ending.dice()
     key = disk.folder / "key.pem"
-    for cloud in conftest.run_cloud(disk.above):
+    for cloud in clouds.run_cloud(disk.above):
         image = cloud.image("starter")
         key.write_text(cloud.ec2.create_key_pair(KeyName="cut", KeyType="ed25519")["KeyMaterial"])
         key.chmod(0o600)

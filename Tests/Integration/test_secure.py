@@ -12,7 +12,7 @@ import botocore.exceptions
 import boto3
 import pytest
 
-from conftest import Cloud
+from clouds import Cloud
 
 
 def openssl(folder, *arguments):

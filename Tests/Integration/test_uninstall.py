@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-import conftest
+import clouds
 import ending
 import pytest
 
@@ -82,7 +82,7 @@ def is_of(process, host, cloud):
         return False
 
 
-class CloudInside(conftest.Cloud):
+class CloudInside(clouds.Cloud):
     """A cloud on a host of its own."""
 
     def __init__(self, folder, host):
@@ -97,7 +97,7 @@ class CloudInside(conftest.Cloud):
         return done.stdout
 
     def karri(self, *arguments, check=True, seconds=300):
-        return self.run(conftest.PROGRAM, *arguments, "--root", str(self.root), "--mark", self.mark, check=check, seconds=seconds)
+        return self.run(clouds.PROGRAM, *arguments, "--root", str(self.root), "--mark", self.mark, check=check, seconds=seconds)
 
     def ec2_command(self, *arguments):
         environment = {

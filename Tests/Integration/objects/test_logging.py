@@ -10,7 +10,7 @@ import urllib.request
 import botocore.exceptions
 import pytest
 
-from conftest import run_cloud
+from clouds import run_cloud
 
 # One field of a line: in brackets, in quotes, or without blanks.
 FIELD = re.compile(r'\[[^]]*\]|"[^"]*"|[^ ]+')
