@@ -79,6 +79,10 @@ let house: [Part] = [
         name: "Fabric", folder: "Foundation/Fabric", uses: ["Model", "Platform"],
         products: ["Crypto", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf", "SwiftProtobuf"], tested: true),
 
+    Part(
+        name: "Outbound", folder: "Foundation/Outbound", uses: ["Model", "Platform"],
+        products: ["NIOCore", "NIOHTTP1", "NIOPosix", "NIOSSL"], tested: true),
+
     // Drivers.
     Part(
         name: "Hypervisor", folder: "Drivers/Hypervisor", uses: ["Model", "Platform", "CLibvirt", "CLinux"],
@@ -122,7 +126,8 @@ let house: [Part] = [
         uses: ["Model", "Authority", "Store", "Operations", "Images", "Volumes", "Networks"], products: ["Crypto"], tested: true,
         testUses: ["CloudTesting"]),
     Part(
-        name: "Objects", folder: "Services/Objects", uses: ["Model", "Platform", "Authority", "Checksums", "ObjectStorage"],
+        name: "Objects", folder: "Services/Objects",
+        uses: ["Model", "Platform", "Authority", "Checksums", "Database", "ObjectStorage", "Outbound"],
         products: ["Logging", "NIOCore", "NIOPosix", "Crypto"], tested: true),
     Part(
         name: "CloudTesting", folder: "Services/CloudTesting",

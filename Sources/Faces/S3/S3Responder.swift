@@ -224,7 +224,8 @@ struct S3Responder: Sendable {
             signatureVersion: claim?.version)
         let (body, length) = try self.body(of: request, for: operation, proof, context)
         return S3Call(
-            caller: Caller(session, condition: conditions.value), request: request, query: query, requestID: requestID, now: now,
+            caller: Caller(session, requestID: requestID, condition: conditions.value), request: request, query: query,
+            requestID: requestID, now: now,
             body: body, bodyLength: length)
     }
 

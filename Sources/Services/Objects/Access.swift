@@ -12,9 +12,15 @@ public struct Caller: Sendable {
     public var session: Session
     /// The value of one of S3's condition keys, in lower case.
     public var condition: @Sendable (_ key: String) -> ConditionValue?
+    /// By which the call is known to its caller.
+    public var requestID: String?
 
-    public init(_ session: Session, condition: @escaping @Sendable (_ key: String) -> ConditionValue? = { _ in nil }) {
+    public init(
+        _ session: Session, requestID: String? = nil,
+        condition: @escaping @Sendable (_ key: String) -> ConditionValue? = { _ in nil }
+    ) {
         self.session = session
+        self.requestID = requestID
         self.condition = condition
     }
 
@@ -23,7 +29,7 @@ public struct Caller: Sendable {
     /// The same caller, who asks for tags.
     func asking(for tags: [String: String]) -> Caller {
         let condition = condition
-        return Caller(session) { key in
+        return Caller(session, requestID: requestID) { key in
             if key == "s3:requestobjecttagkeys" { return .texts(Array(tags.keys)) }
             let tag = "s3:requestobjecttag/"
             guard key.hasPrefix(tag) else { return condition(key) }

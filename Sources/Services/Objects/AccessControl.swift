@@ -147,6 +147,7 @@ extension ObjectsService {
         let grants = try await grants(
             asked, owner: found.bucket.owner(of: found.version), bucketOwner: found.bucket.account, found.bucket.settings)
         try await revise(found, name.key) { detail throws(Fault) in detail.grants = grants }
+        await announce(.putACL, name.key, found, by: caller)
         return found
     }
 }

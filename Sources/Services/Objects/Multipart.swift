@@ -136,7 +136,9 @@ extension ObjectsService {
                 detail: detail, body: try change.end(id, keeping: parts.map(\.number)))
             return try change.add(version, in: bucket)
         }
-        return StoredObject(bucket: bucket, version: version)
+        let stored = StoredObject(bucket: bucket, version: version)
+        await announce(.completeUpload, key, stored, by: caller)
+        return stored
     }
 
     /// The parts that are named, if an object can be made of them.

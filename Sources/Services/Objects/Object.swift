@@ -87,6 +87,8 @@ public struct ObjectUpload: Sendable {
     /// How long the body is, where the client has said so.
     public var size: Int64?
     public var conditions = ObjectConditions()
+    /// As what it is told to those who want to know.
+    public var event = ObjectEvent.put
 
     public init(bucket: String, key: ObjectKey) {
         self.bucket = bucket
@@ -113,7 +115,7 @@ extension ObjectsService {
         let (bucket, given) = try await admit(upload, by: caller)
         let encryption = try await encryption(upload.encryption, of: upload.key, in: bucket, by: caller)
         if given.checksums.isEmpty { body.makeChecksum(ChecksumAlgorithm.standard.header) }
-        return try await take(body, size: upload.size, sealedWith: encryption?.key, in: bucket) { taken throws(Fault) in
+        let stored = try await take(body, size: upload.size, sealedWith: encryption?.key, in: bucket) { taken throws(Fault) in
             var detail = given
             detail.encryption = encryption?.kept
             if let (name, value) = body.checksum { detail.checksums[name] = value }
@@ -126,6 +128,8 @@ extension ObjectsService {
             }
             return StoredObject(bucket: bucket, version: stored)
         }
+        await announce(upload.event, upload.key, stored, by: caller)
+        return stored
     }
 
     /// Finds the bucket that an object is to be put into and decides whether it may be, as it is described.
@@ -284,7 +288,7 @@ extension ObjectsService {
         let bucket = try await bucket(name.bucket, key: name.key, for: action, by: caller)
         if bypassing { try authorize(.bypassGovernance, on: bucket, key: name.key, by: caller) }
         let now = chance.now()
-        return try await backend.change(name.key, in: bucket) { change throws(Fault) in
+        let deletion = try await backend.change(name.key, in: bucket) { change throws(Fault) in
             try conditions.check(replacing: try change.current())
             if let version = name.version {
                 let found = try change.version(version)
@@ -302,6 +306,10 @@ extension ObjectsService {
             let put = try change.add(marker, in: bucket)
             return Deletion(bucket: bucket, version: put.id, isMarker: true)
         }
+        let hides = name.version == nil && deletion.isMarker
+        await announce(
+            hides ? .putMarker : .delete, EventSubject(key: name.key, version: deletion.version), in: bucket, by: caller)
+        return deletion
     }
 
     // MARK: Copy
@@ -338,6 +346,7 @@ extension ObjectsService {
         let own = found.version.detail
         var upload = upload
         upload.size = found.version.size
+        upload.event = .copy
         if directives.keepsDetail {
             // Where a website leads on to is each object's own.
             let given = upload.detail.headers[redirect]

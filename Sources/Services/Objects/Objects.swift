@@ -17,12 +17,15 @@ public struct ObjectsService: Sendable {
     public let region: String
     /// How long lifecycle's days are.
     public let clock: LifecycleClock
+    /// Tells what happens; nil: nobody.
+    let notifier: Notifier?
     let policies = CompiledPolicies()
 
     public init(
         backend: any ObjectBackend, accounts: any AccountDirectory, seal: Seal, keys: any KeyService, chance: Chance,
-        region: String, clock: LifecycleClock = LifecycleClock()
+        region: String, clock: LifecycleClock = LifecycleClock(), notifier: Notifier? = nil
     ) {
+        self.notifier = notifier
         self.clock = clock
         self.backend = backend
         self.accounts = accounts

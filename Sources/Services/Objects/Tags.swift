@@ -47,6 +47,7 @@ extension ObjectsService {
             }
         let found = try await object(name, for: action, by: tags.map(caller.asking) ?? caller)
         try await revise(found, name.key) { detail throws(Fault) in detail.tags = tags?.isEmpty == false ? tags : nil }
+        await announce(tags?.isEmpty == false ? .putTags : .deleteTags, name.key, found, by: caller)
         return found
     }
 }

@@ -10,6 +10,7 @@ struct ObjectsCommand: AsyncParsableCommand {
         commandName: "objects", abstract: "Shows the object store's use, damage, keys and background work; sets its limits.",
         subcommands: [
             Usage.self, Check.self, Workers.self, Pause.self, Resume.self, Pace.self, Run.self, Quota.self, Keys.self,
+            WebhookCommand.self,
         ], defaultSubcommand: Usage.self)
 
     // MARK: Use

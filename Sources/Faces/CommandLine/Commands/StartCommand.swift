@@ -8,6 +8,7 @@ import Listening
 import Logging
 import Model
 import ObjectStorage
+import Objects
 import Platform
 import Supervisor
 
@@ -73,9 +74,9 @@ struct StartCommand: AsyncParsableCommand {
         try await Termination.during {
             let backend = try await LocalBackend.open(installation.objects, chance: chance)
             do {
-                let store = try ObjectStore(
-                    backend, folder: installation.objects, identity: users, accounts: users, seal: seal, settings, chance: chance,
-                    log: log)
+                let store = try await ObjectStore(
+                    backend, folder: installation.objects, identity: users, accounts: users, seal: seal, settings,
+                    webhooks: Webhooks(installation), chance: chance, log: log)
                 try await StartCommand.serve(store, installation, served, newUser, log)
             } catch {
                 await backend.close()

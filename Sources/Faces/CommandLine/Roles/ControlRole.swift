@@ -114,13 +114,14 @@ struct ControlProcess: Sendable {
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
-        let store = try ObjectStore(
+        let store = try await ObjectStore(
             bodies, folder: installation.objects, identity: services.identity,
             accounts: CloudAccounts(identity: services.identity, chance: chance), seal: seal,
             ObjectStore.Settings(
                 region: configuration.region, isSecure: configuration.security != .none,
                 day: .seconds(configuration.lifecycleDaySeconds),
-                accessLogInterval: .seconds(configuration.accessLogSeconds)), chance: chance, log: log)
+                accessLogInterval: .seconds(configuration.accessLogSeconds)),
+            webhooks: Webhooks(installation), chance: chance, log: log)
         let operatorServer = FabricServer(path: installation.adminSocket, services: [administration, store.administration])
         let face = awsFace(services, cluster, store.face, security, readiness)
         let meters = CloudMeters(

@@ -18,6 +18,7 @@ struct ObjectStore: Sendable {
     let workers: ObjectWorkers
     let scrub: ScrubWorker
     let accessLogs: AccessLogs
+    let notifier: Notifier
     let face: S3Face
 
     struct Settings: Sendable {
@@ -31,14 +32,17 @@ struct ObjectStore: Sendable {
 
     init(
         _ backend: any ObjectBackend, folder: String, identity: any KeyDirectory, accounts: any AccountDirectory, seal: Seal,
-        _ settings: Settings, chance: Chance, log: Logger
-    ) throws(Fault) {
+        _ settings: Settings, webhooks: Webhooks, chance: Chance, log: Logger
+    ) async throws(Fault) {
         self.backend = backend
         self.accounts = accounts
         keys = try LocalKeyService(path: folder + "/keys.json", seal: seal, chance: chance, region: settings.region)
+        // What the queue holds is durable: it is closed by the end of the process.
+        let messages = try await MessageQueue.open(folder + "/messages.sqlite")
+        notifier = Notifier(queue: messages, webhooks: webhooks, region: settings.region, chance: chance, log: log)
         objects = ObjectsService(
             backend: backend, accounts: accounts, seal: seal, keys: keys, chance: chance, region: settings.region,
-            clock: LifecycleClock(day: settings.day))
+            clock: LifecycleClock(day: settings.day), notifier: notifier)
         scrub = ScrubWorker(objects)
         workers = try ObjectWorkers(
             [LifecycleWorker(objects), scrub], path: folder + "/workers.json", chance: chance,
@@ -55,6 +59,7 @@ struct ObjectStore: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await workers.run() }
             group.addTask { try await accessLogs.run() }
+            group.addTask { try await notifier.run() }
             defer { group.cancelAll() }
             try await group.waitForAll()
         }

@@ -28,9 +28,3 @@ enum ReplicationForm: UnbuiltSettingForm {
     static let absence: S3Error? = S3Error(
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
 }
-
-enum NotificationForm: UnbuiltSettingForm {
-    static let root = "NotificationConfiguration"
-    static let readAction = ObjectAction.getNotification
-    static let writeAction = ObjectAction.putNotification
-}

@@ -31,7 +31,8 @@ extension S3Responder {
         let conditions = S3Conditions(
             request: upload, query: query, authType: signed.map { _ in "POST" }, signatureVersion: signed?.signature.version)
         return S3Call(
-            caller: Caller(session, condition: conditions.value), request: upload, query: query, requestID: requestID, now: now,
+            caller: Caller(session, requestID: requestID, condition: conditions.value), request: upload, query: query,
+            requestID: requestID, now: now,
             body: S3Body(upload.body, decoder: nil, checks: checks, length: nil) {}, bodyLength: nil, form: form)
     }
 

@@ -59,6 +59,7 @@ extension S3Call {
     /// What the headers say of an object that is to be stored.
     func upload(to name: ObjectName) throws -> ObjectUpload {
         var upload = ObjectUpload(bucket: name.bucket, key: name.key)
+        upload.event = form == nil ? .put : .post
         upload.detail = try ObjectDetail(of: request)
         upload.acl = try request.requestedACL()
         upload.encryption = try request.requestedEncryption()

@@ -60,8 +60,15 @@ public struct LifecycleWorker: ObjectWorker {
         _ action: LifecycleAction, _ key: ObjectKey, in bucket: Bucket, _ done: inout (expired: Int, removed: Int)
     ) async throws(Fault) {
         switch action {
-        case .expire(let version): if try await objects.expire(key, version, in: bucket) { done.expired += 1 }
-        case .remove(let version): if try await objects.removeNoncurrent(key, version, in: bucket) { done.removed += 1 }
+        case .expire(let version):
+            guard try await objects.expire(key, version, in: bucket) else { return }
+            done.expired += 1
+            let isHidden = bucket.settings.versioning != nil
+            await objects.announce(isHidden ? .expireBehindMarker : .expire, EventSubject(key: key), in: bucket, by: nil)
+        case .remove(let version):
+            guard try await objects.removeNoncurrent(key, version, in: bucket) else { return }
+            done.removed += 1
+            await objects.announce(.expire, EventSubject(key: key, version: version), in: bucket, by: nil)
         }
     }
 

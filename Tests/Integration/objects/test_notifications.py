@@ -1,0 +1,231 @@
+"""Notifications: what happens in a bucket, told to a webhook that the operator has named."""
+
+import http.server
+import json
+import os
+import signal
+import threading
+import time
+import urllib.parse
+
+import botocore.exceptions
+import pytest
+
+
+class Hook:
+    """A server that takes messages, or refuses them."""
+
+    def __init__(self):
+        self.messages, self.status = [], 200
+        hook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if hook.status == 200:
+                    hook.messages.append((self.path, body))
+                self.send_response(hook.status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server.server_port}/hook?a=b"
+
+    def records(self, bucket):
+        return [
+            record for _, body in list(self.messages) for record in body.get("Records", [])
+            if record["s3"]["bucket"]["name"] == bucket]
+
+    def wait(self, bucket, count, seconds=20):
+        end = time.monotonic() + seconds
+        while len(found := self.records(bucket)) < count:
+            assert time.monotonic() < end, f"only {[record['eventName'] for record in found]}"
+            time.sleep(0.1)
+        return found
+
+
+@pytest.fixture(scope="module")
+def hook():
+    hook = Hook()
+    yield hook
+    hook.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, clouds, hook):
+    """A cloud of its own, whose operator has named the webhook."""
+    for cloud in clouds(tmp_path_factory.mktemp("told"), "--simulate", "1"):
+        cloud.karri("objects", "webhook", "add", "hook", hook.address, "--allow", "127.0.0.1")
+        cloud.karri("objects", "webhook", "add", "inside", hook.address)
+        cloud.karri("objects", "webhook", "add", "silent", "http://127.0.0.1:9/", "--allow", "127.0.0.1")
+        # The list of webhooks is looked at once a second.
+        time.sleep(1.1)
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def s3(told):
+    return told.client("s3")
+
+
+@pytest.fixture
+def bucket(s3, hook):
+    hook.status = 200
+    name = "told-" + os.urandom(4).hex()
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def arn(name):
+    return f"arn:karri:sqs:karri-1:{name}:webhook"
+
+
+def rule(*events, target=arn("hook"), **filters):
+    made = {"QueueArn": target, "Events": list(events)}
+    if filters:
+        made["Filter"] = {"Key": {"FilterRules": [{"Name": name, "Value": value} for name, value in filters.items()]}}
+    return made
+
+
+def tell(s3, bucket, *rules, **more):
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": list(rules), **more})
+
+
+def refused(call, *arguments, **named):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(*arguments, **named)
+    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
+
+
+def test_the_setting(s3, bucket, hook):
+    assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+    wanted = {"Id": "mine", **rule("s3:ObjectCreated:*", Prefix="a/", Suffix=".x")}
+    tell(s3, bucket, wanted)
+    [got] = s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
+    for filter in wanted["Filter"]["Key"]["FilterRules"]:
+        filter["Name"] = filter["Name"].lower()
+    assert got == wanted
+    # The target was asked whether it is there.
+    [test] = [body for _, body in hook.messages if body.get("Bucket") == bucket]
+    assert (test["Service"], test["Event"]) == ("Amazon S3", "s3:TestEvent") and hook.messages[-1][0] == "/hook?a=b"
+    tell(s3, bucket)
+    assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+    assert refused(
+        tell, s3, bucket, rule("s3:ObjectCreated:*"), rule("s3:ObjectCreated:Put", Prefix="a"))[0] == "InvalidArgument"
+    assert refused(tell, s3, bucket, rule("s3:ObjectCreated:*"), EventBridgeConfiguration={})[0] == "NotImplemented"
+
+
+def test_targets_that_are_not_there(s3, bucket, hook):
+    unable = ("InvalidArgument", "Unable to validate the following destination configurations")
+    for target in [arn("none"), arn("silent"), "arn:aws:sqs:karri-1:123456789012:queue", "arn:karri:sqs:other-1:hook:webhook"]:
+        assert refused(tell, s3, bucket, rule("s3:ObjectCreated:*", target=target)) == unable
+    # Nobody has said that it may lead to this host.
+    before = len(hook.messages)
+    assert refused(tell, s3, bucket, rule("s3:ObjectCreated:*", target=arn("inside"))) == unable
+    assert len(hook.messages) == before
+    hook.status = 500
+    assert refused(tell, s3, bucket, rule("s3:ObjectCreated:*")) == unable
+
+
+def test_events(told, s3, bucket, hook):
+    tell(s3, bucket, rule("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put"))
+    put = s3.put_object(Bucket=bucket, Key="a b/ü", Body=b"12345")
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "a b/ü"})
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"1")["ETag"]
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": [{"ETag": part, "PartNumber": 1}]})
+    s3.put_object_tagging(Bucket=bucket, Key="copy", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
+    s3.delete_object_tagging(Bucket=bucket, Key="copy")
+    s3.put_object_acl(Bucket=bucket, Key="copy", ACL="private")
+    s3.delete_object(Bucket=bucket, Key="copy")
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "parts"}]})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key="v", Body=b"")["VersionId"]
+    marker = s3.delete_object(Bucket=bucket, Key="v")["VersionId"]
+    s3.delete_object(Bucket=bucket, Key="v", VersionId=version)
+
+    records = hook.wait(bucket, 11)
+    assert [(record["eventName"], urllib.parse.unquote_plus(record["s3"]["object"]["key"])) for record in records] == [
+        ("ObjectCreated:Put", "a b/ü"), ("ObjectCreated:Copy", "copy"), ("ObjectCreated:CompleteMultipartUpload", "parts"),
+        ("ObjectTagging:Put", "copy"), ("ObjectTagging:Delete", "copy"), ("ObjectAcl:Put", "copy"), ("ObjectRemoved:Delete", "copy"),
+        ("ObjectRemoved:Delete", "parts"), ("ObjectCreated:Put", "v"), ("ObjectRemoved:DeleteMarkerCreated", "v"),
+        ("ObjectRemoved:Delete", "v")]
+    first = records[0]
+    assert (first["eventVersion"], first["eventSource"], first["awsRegion"]) == ("2.1", "aws:s3", "karri-1")
+    assert first["requestParameters"]["sourceIPAddress"] == "127.0.0.1"
+    assert first["responseElements"]["x-amz-request-id"] == put["ResponseMetadata"]["HTTPHeaders"]["x-amz-request-id"]
+    found = first["s3"]["object"]
+    assert (found["key"], found["size"], f'"{found["eTag"]}"') == ("a+b/%C3%BC", 5, put["ETag"]) and "versionId" not in found
+    assert first["s3"]["bucket"]["arn"] == f"arn:aws:s3:::{bucket}"
+    assert first["s3"]["bucket"]["ownerIdentity"]["principalId"] == s3.list_buckets()["Owner"]["ID"]
+    versions = [record["s3"]["object"].get("versionId") for record in records[-3:]]
+    assert versions == [version, marker, version]
+    sequencers = [record["s3"]["object"]["sequencer"] for record in records]
+    assert sequencers == sorted(set(sequencers))
+
+
+def test_filters(s3, bucket, hook):
+    tell(s3, bucket, rule("s3:ObjectCreated:Put", prefix="in/", suffix=".jpg"))
+    for key in ["in/a.png", "out/a.jpg", "in/a.jpg"]:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    s3.delete_object(Bucket=bucket, Key="in/a.jpg")
+    s3.put_object(Bucket=bucket, Key="in/b.jpg", Body=b"")
+    assert [record["s3"]["object"]["key"] for record in hook.wait(bucket, 2)] == ["in/a.jpg", "in/b.jpg"]
+    time.sleep(0.5)
+    assert len(hook.records(bucket)) == 2
+
+
+def test_what_is_not_taken_comes_again_in_order(s3, bucket, hook):
+    tell(s3, bucket, rule("s3:ObjectCreated:*"))
+    hook.status = 503
+    keys = [f"k{number}" for number in range(20)]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    time.sleep(1)
+    assert hook.records(bucket) == []
+    hook.status = 200
+    assert [record["s3"]["object"]["key"] for record in hook.wait(bucket, 20)] == keys
+
+
+def test_a_kill_loses_nothing(told, s3, bucket, hook):
+    """What was acknowledged is told, also after the process was killed before it could be."""
+    tell(s3, bucket, rule("s3:ObjectCreated:*"))
+    hook.status = 503
+    keys = [f"k{number}" for number in range(5)]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    pids = [
+        int(pid) for pid in os.listdir("/proc")
+        if pid.isdigit() and (words := command(pid)) and "control" in words and str(told.root) in words]
+    assert len(pids) == 1
+    os.kill(pids[0], signal.SIGKILL)
+    hook.status = 200
+    assert [record["s3"]["object"]["key"] for record in hook.wait(bucket, 5, seconds=60)] == keys
+
+
+def command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read().split("\0")
+    except OSError:
+        return []
+
+
+def test_the_operators_list(told):
+    assert "hook" in told.karri("objects", "webhook", "list")
+    told.karri("objects", "webhook", "add", "gone", "https://example.com/x")
+    assert "https://example.com/x" in told.karri("objects", "webhook")
+    told.karri("objects", "webhook", "remove", "gone")
+    assert "example.com" not in told.karri("objects", "webhook")
+    assert "no webhook gone" in told.karri("objects", "webhook", "remove", "gone", check=False)
+    for name, address, reason in [
+        ("Bad_Name", "http://x/", "a webhook's name is"), ("good", "ftp://x/", "no address of http"),
+        ("good", "http://u:p@x/", "no address of http"),
+    ]:
+        assert reason in told.karri("objects", "webhook", "add", name, address, check=False)
+        assert name not in told.karri("objects", "webhook", "list").split()
