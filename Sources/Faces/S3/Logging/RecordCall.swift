@@ -34,7 +34,8 @@ extension S3Responder {
         record.errorCode = code == "OK" ? nil : code
         let sent = request.method == .head ? 0 : response.body.contentLength.map(Int64.init)
         switch operation {
-        case .getObject, .visitWebsite: return recordedLater(response, record, trace, sent, of: bucket, logging)
+        case .getObject where request.method == .get, .visitWebsite where request.method == .get:
+            return recordedLater(response, record, trace, sent, of: bucket, logging)
         default:
             record.bytesSent = sent
             accessLogs.add(record.line, of: bucket, logging)
