@@ -9,12 +9,6 @@ from clouds import run_cloud
 
 
 @pytest.fixture(scope="session")
-def clouds():
-    """Makes clouds of a story's own: `for cloud in clouds(folder, "--simulate", "1")`."""
-    return run_cloud
-
-
-@pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
     """A cloud of this machine, with the small starter image."""
     for running in run_cloud(tmp_path_factory.mktemp("cloud")):

@@ -20,9 +20,9 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory, clouds):
+def quick(tmp_path_factory):
     """A cloud that delivers access logs every second."""
-    yield from clouds(tmp_path_factory.mktemp("quick"), "--simulate", "1", "--access-log-interval", "1")
+    yield from run_cloud(tmp_path_factory.mktemp("quick"), "--simulate", "1", "--access-log-interval", "1")
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +185,9 @@ def test_what_is_closed_gets_nothing(s3, buckets):
     s3.get_object(Bucket=source, Key="k")
 
 
-def test_a_stop_loses_nothing(tmp_path_factory, clouds):
+def test_a_stop_loses_nothing(tmp_path_factory):
     """What waits for others is delivered when the cloud is stopped in order."""
-    for cloud in clouds(tmp_path_factory.mktemp("slow"), "--simulate", "1", "--access-log-interval", "3600"):
+    for cloud in run_cloud(tmp_path_factory.mktemp("slow"), "--simulate", "1", "--access-log-interval", "3600"):
         s3 = cloud.client("s3")
         s3.create_bucket(Bucket="watched")
         s3.create_bucket(Bucket="logs")

@@ -11,6 +11,8 @@ import urllib.parse
 import botocore.exceptions
 import pytest
 
+from clouds import run_cloud
+
 
 class Hook:
     """A server that takes messages, or refuses them."""
@@ -55,9 +57,9 @@ def hook():
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, clouds, hook):
+def told(tmp_path_factory, hook):
     """A cloud of its own, whose operator has named the webhook."""
-    for cloud in clouds(tmp_path_factory.mktemp("told"), "--simulate", "1"):
+    for cloud in run_cloud(tmp_path_factory.mktemp("told"), "--simulate", "1"):
         cloud.karri("objects", "webhook", "add", "hook", hook.address, "--allow", "127.0.0.1")
         cloud.karri("objects", "webhook", "add", "inside", hook.address)
         cloud.karri("objects", "webhook", "add", "silent", "http://127.0.0.1:9/", "--allow", "127.0.0.1")

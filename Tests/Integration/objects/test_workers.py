@@ -1,0 +1,265 @@
+"""Running it: what lies in the store, what is damaged, who works in the background, and the store alone."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import pytest
+
+from clouds import PROGRAM, free_port
+
+
+class Alone:
+    """An object store with no cloud around it."""
+
+    def __init__(self, folder):
+        self.root = folder
+        self.port = free_port()
+        self.process = None
+
+    def start(self):
+        self.log = open(self.root / "log", "ab")
+        self.process = subprocess.Popen(
+            [PROGRAM, "start", "--role", "objects", "--root", str(self.root), "--port", str(self.port), "--lifecycle-day", "1"],
+            stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while b"serves S3 at" not in (self.root / "log").read_bytes()[self.begun:]:
+            assert self.process.poll() is None and time.monotonic() < end, (self.root / "log").read_text()
+            time.sleep(0.05)
+
+    @property
+    def begun(self):
+        """Where the log of this start begins."""
+        return getattr(self, "log_length", 0)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.wait(30)
+        self.log_length = (self.root / "log").stat().st_size
+
+    def client(self, user=0):
+        users = json.loads((self.root / "etc/karri/users.json").read_text())["users"]
+        return boto3.client(
+            "s3", endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1",
+            aws_access_key_id=users[user]["accessKey"], aws_secret_access_key=users[user]["secretKey"],
+            config=botocore.config.Config(retries={"max_attempts": 1}))
+
+    def karri(self, *arguments, check=True):
+        done = subprocess.run(
+            [PROGRAM, *arguments, "--root", str(self.root)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def workers(self):
+        return {worker["name"]: worker for worker in json.loads(self.karri("objects", "workers", "--json").stdout)}
+
+
+@pytest.fixture
+def alone(tmp_path):
+    store = Alone(tmp_path)
+    store.start()
+    yield store
+    if store.process.poll() is None:
+        store.stop()
+
+
+def refused(call, **arguments):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+def test_the_store_alone(alone):
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    s3.put_object(Bucket="first", Key="k", Body=b"mine")
+    # It says the first user's keys once, in a file that only its owner reads.
+    users = alone.root / "etc/karri/users.json"
+    assert users.stat().st_mode & 0o077 == 0 and b"export AWS_SECRET_ACCESS_KEY=" in (alone.root / "log").read_bytes()
+    # Another account, and a user who only looks, as soon as they are in the file.
+    listed = json.loads(users.read_text())
+    listed["users"].append({"name": "other", "account": "123456789012", "accessKey": "OTHER", "secretKey": "s" * 40})
+    listed["users"].append({
+        "name": "looks", "account": listed["users"][0]["account"], "accessKey": "LOOKS", "secretKey": "t" * 40,
+        "policies": ["ReadOnlyAccess"]})
+    users.write_text(json.dumps(listed))
+    end = time.monotonic() + 10
+    while True:
+        try:
+            assert alone.client(2).get_object(Bucket="first", Key="k")["Body"].read() == b"mine"
+            break
+        except botocore.exceptions.ClientError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    assert refused(alone.client(2).put_object, Bucket="first", Key="k", Body=b"") == "AccessDenied"
+    assert refused(alone.client(1).get_object, Bucket="first", Key="k") == "AccessDenied"
+    alone.stop(signal.SIGKILL)
+    alone.start()
+    assert alone.client().get_object(Bucket="first", Key="k")["Body"].read() == b"mine"
+    assert b"AWS_SECRET" not in (alone.root / "log").read_bytes()[alone.begun:]
+
+
+def test_loopback_only_without_a_certificate(tmp_path):
+    done = subprocess.run(
+        [PROGRAM, "start", "--role", "objects", "--root", str(tmp_path), "--address", "0.0.0.0"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 64 and "--tls-certificate" in done.stderr and not (tmp_path / "var").exists()
+
+
+def test_damage_is_found_and_never_returned(alone):
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    for number, size in enumerate([100, 50_000, 3_000_000]):
+        s3.put_object(Bucket="first", Key=f"k{number}", Body=os.urandom(size))
+    assert "3 versions were read" in alone.karri("objects", "check").stdout
+    alone.stop()
+    bodies = [
+        path for path in pathlib.Path(alone.root / "var/lib/karri/objects").rglob("*")
+        if path.is_file() and 3_000_000 <= path.stat().st_size < 3_200_000]
+    [body] = bodies
+    with open(body, "r+b") as file:
+        file.seek(1_500_000)
+        byte = file.read(1)[0]
+        file.seek(1_500_000)
+        file.write(bytes([byte ^ 1]))
+    alone.start()
+    done = alone.karri("objects", "check", check=False)
+    assert done.returncode == 1 and "first/k2, version null" in done.stdout and done.stdout.count("\n") == 1
+    with pytest.raises(Exception):
+        alone.client().get_object(Bucket="first", Key="k2")["Body"].read()
+    # What is not touched by it is as good as ever.
+    assert len(alone.client().get_object(Bucket="first", Key="k2", Range="bytes=0-99999")["Body"].read()) == 100_000
+    assert len(alone.client().get_object(Bucket="first", Key="k1")["Body"].read()) == 50_000
+
+
+def test_workers_are_paused_and_slowed(alone):
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": "old/"}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket="first", LifecycleConfiguration={"Rules": [rule]})
+    alone.karri("objects", "pause", "lifecycle")
+    alone.karri("objects", "pace", "scrub", "20")
+    s3.put_object(Bucket="first", Key="old/k", Body=b"x")
+    s3.put_object(Bucket="first", Key="new/k", Body=b"x")
+    time.sleep(3)
+    assert s3.list_objects_v2(Bucket="first")["KeyCount"] == 2
+    # What was said of a worker outlives the process.
+    alone.stop()
+    alone.start()
+    workers = alone.workers()
+    assert workers["lifecycle"]["state"] == "paused" and workers["scrub"]["pace"] == 20
+    alone.karri("objects", "resume", "lifecycle")
+    end = time.monotonic() + 20
+    while alone.client().list_objects_v2(Bucket="first")["KeyCount"] != 1:
+        assert time.monotonic() < end, alone.workers()
+        time.sleep(0.2)
+    assert "1 objects expired" in alone.workers()["lifecycle"]["last"] or alone.workers()["lifecycle"]["rounds"] > 1
+    assert alone.karri("objects", "pause", "none", check=False).returncode == 1
+
+
+def test_limits(alone):
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    s3.put_object(Bucket="first", Key="k", Body=b"x" * 600)
+    alone.karri("objects", "quota", "--bucket", "first", "1000")
+    assert refused(s3.put_object, Bucket="first", Key="more", Body=b"x" * 500) == "QuotaExceeded"
+    assert refused(s3.get_object, Bucket="first", Key="more") == "NoSuchKey"
+    # In place of what is there is no more than there was.
+    s3.put_object(Bucket="first", Key="k", Body=b"y" * 900)
+    [line] = json.loads(alone.karri("objects", "usage", "--json").stdout)
+    assert (line["bytes"], line["versions"], line["bytesMax"]) == (900, 1, 1000)
+    alone.karri("objects", "quota", "--bucket", "first", "0")
+    account = line["account"]
+    alone.karri("objects", "quota", "--account", account, "1200")
+    s3.create_bucket(Bucket="second")
+    assert refused(s3.put_object, Bucket="second", Key="k", Body=b"x" * 500) == "QuotaExceeded"
+    s3.put_object(Bucket="second", Key="k", Body=b"x" * 100)
+
+
+def test_keys_of_the_key_service(alone):
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    account = json.loads((alone.root / "etc/karri/users.json").read_text())["users"][0]["account"]
+    name = alone.karri("objects", "keys", "create", account).stdout.split()[0]
+    s3.put_object(Bucket="first", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=name)
+    assert s3.head_object(Bucket="first", Key="k")["SSEKMSKeyId"] == name
+    alone.karri("objects", "keys", "disable", name)
+    assert refused(s3.get_object, Bucket="first", Key="k") == "KMS.DisabledException"
+    alone.stop()
+    alone.start()
+    alone.karri("objects", "keys", "enable", name)
+    assert alone.client().get_object(Bucket="first", Key="k")["Body"].read() == b"x"
+
+
+def test_ten_thousand_writes_under_kills(alone, request):
+    """Mixed writes while the server is killed again and again: what was acknowledged is whole, what was not is
+    the old or the new, and the scrub finds nothing."""
+    import concurrent.futures
+    import random
+    seed = int.from_bytes(os.urandom(4), "big")
+    print("seed", seed)
+    dice = random.Random(seed)
+    alone.client().create_bucket(Bucket="first")
+    keys = [f"k{number}" for number in range(200)]
+    # What each key may hold: the last that was acknowledged, and what was on its way then.
+    acknowledged, possible = {}, {key: {None} for key in keys}
+    total = 10_000
+
+    def write(worker):
+        mine = random.Random(seed + worker)
+        own = keys[worker::8]
+        client = alone.client()
+        for number in range(total // 8):
+            key = mine.choice(own)
+            size = mine.choice([0, 10, 1000, 9000, 20_000] * 20 + [1_500_000])
+            body = None if mine.random() < 0.15 else mine.randbytes(8) * (size // 8)
+            possible[key].add(body)
+            try:
+                if body is None:
+                    client.delete_object(Bucket="first", Key=key)
+                else:
+                    client.put_object(Bucket="first", Key=key, Body=body)
+            except Exception:
+                time.sleep(0.05)
+                client = alone.client()
+                continue
+            acknowledged[key] = body
+            possible[key] = {body}
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        writers = [pool.submit(write, worker) for worker in range(8)]
+        kills = 0
+        while any(not writer.done() for writer in writers):
+            concurrent.futures.wait(writers, timeout=dice.uniform(0.5, 4))
+            if all(writer.done() for writer in writers):
+                break
+            alone.stop(signal.SIGKILL)
+            alone.start()
+            kills += 1
+        for writer in writers:
+            writer.result()
+    assert kills >= 3
+    client = alone.client()
+    for key in keys:
+        try:
+            found = client.get_object(Bucket="first", Key=key)["Body"].read()
+        except client.exceptions.NoSuchKey:
+            found = None
+        assert found in possible[key], key
+    listed = {
+        entry["Key"] for page in client.get_paginator("list_objects_v2").paginate(Bucket="first") for entry in page.get("Contents", [])}
+    assert listed == {key for key in keys if not _is_missing(client, key)}
+    assert "all are as they were written" in alone.karri("objects", "check").stdout
+
+
+def _is_missing(client, key):
+    try:
+        client.head_object(Bucket="first", Key=key)
+        return False
+    except botocore.exceptions.ClientError:
+        return True
