@@ -96,3 +96,112 @@ def test_minio(simulated, name):
     gone = [minio.deleteobjects.DeleteObject(key) for key in bodies]
     assert list(client.remove_objects(bucket_name=name, delete_object_list=gone)) == []
     client.remove_bucket(bucket_name=name)
+
+
+def test_a_backup_with_restic(simulated, tree, name, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("open\n")
+    words = [
+        "restic", "--repo", f"s3:http://127.0.0.1:{simulated.port}/{name}", "--no-cache", "-o", f"s3.region={simulated.region}",
+        "--password-file", str(secret)]
+    run(simulated, *words, "init")
+    run(simulated, *words, "backup", str(tree))
+    (tree / "folder 0" / "more.bin").write_bytes(b"more")
+    try:
+        run(simulated, *words, "backup", str(tree))
+        assert len([line for line in run(simulated, *words, "snapshots").splitlines() if str(tree) in line]) == 2
+        run(simulated, *words, "check", "--read-data")
+        run(simulated, *words, "restore", "latest", "--target", str(tmp_path / "back"))
+        assert_same(tree, tmp_path / "back" / str(tree).lstrip("/"))
+        run(simulated, *words, "forget", "--keep-last", "1", "--prune")
+        run(simulated, *words, "check")
+    finally:
+        (tree / "folder 0" / "more.bin").unlink()
+    empty(simulated, name)
+
+
+def test_a_bucket_mounted_with_s3fs(simulated, tree, name, tmp_path):
+    client = simulated.client("s3")
+    client.create_bucket(Bucket=name)
+    secret = tmp_path / "password"
+    secret.write_text(f"{simulated.key}:{simulated.secret}\n")
+    secret.chmod(0o600)
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    run(
+        simulated, "s3fs", name, str(folder), "-o", f"url=http://127.0.0.1:{simulated.port}", "-o", "use_path_request_style",
+        "-o", f"passwd_file={secret}", "-o", f"endpoint={simulated.region}", "-o", "multipart_size=10")
+    try:
+        subprocess.run(["cp", "-r", f"{tree}/.", str(folder)], check=True, timeout=120)
+        assert_same(tree, folder)
+        file = folder / "folder 0" / "notes.txt"
+        file.write_text("one\n")
+        with file.open("a") as notes:
+            notes.write("two\n")
+        file.rename(folder / "folder 1" / "notes.txt")
+        assert not file.exists() and (folder / "folder 1" / "notes.txt").read_text() == "one\ntwo\n"
+        assert client.get_object(Bucket=name, Key="folder 1/notes.txt")["Body"].read() == b"one\ntwo\n"
+        client.put_object(Bucket=name, Key="from elsewhere", Body=b"seen")
+        assert (folder / "from elsewhere").read_bytes() == b"seen"
+    finally:
+        subprocess.run(["umount", str(folder)], check=True, timeout=30)
+    empty(simulated, name)
+
+
+def test_ten_thousand_files_both_ways(simulated, name, tmp_path):
+    there = tmp_path / "there"
+    for number in range(10_000):
+        file = there / f"{number % 97:02}" / f"{number}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(f"file {number}\n".encode() * (1 + number % 40))
+    words = ["s5cmd", "--endpoint-url", f"http://127.0.0.1:{simulated.port}", "--numworkers", "32"]
+    run(simulated, *words, "mb", f"s3://{name}")
+    run(simulated, *words, "sync", f"{there}/", f"s3://{name}/all/")
+    # What is there already is not sent again.
+    assert run(simulated, *words, "sync", f"{there}/", f"s3://{name}/all/") == ""
+    run(simulated, *words, "sync", f"s3://{name}/all/*", f"{tmp_path}/back/")
+    assert_same(there, tmp_path / "back")
+    assert sum(1 for _ in (tmp_path / "back").rglob("*.bin")) == 10_000
+    (there / "00" / "0.bin").unlink()
+    run(simulated, *words, "sync", "--delete", f"{there}/", f"s3://{name}/all/")
+    assert len(run(simulated, *words, "ls", f"s3://{name}/all/*").splitlines()) == 9_999
+    run(simulated, *words, "rm", f"s3://{name}/*")
+    run(simulated, *words, "rb", f"s3://{name}")
+
+
+def test_an_interrupted_upload_goes_on(simulated, name, tmp_path):
+    client = simulated.client("s3")
+    client.create_bucket(Bucket=name)
+    file = tmp_path / "large.bin"
+    file.write_bytes(random.Random(3).randbytes(40 << 20))
+    address = f"127.0.0.1:{simulated.port}"
+    words = [
+        "s3cmd", "-c", "/dev/null", f"--host={address}", f"--host-bucket={address}", "--no-ssl", f"--region={simulated.region}",
+        f"--access_key={simulated.key}", f"--secret_key={simulated.secret}", "--multipart-chunk-size-mb=5"]
+    upload = subprocess.Popen(
+        [*words, "--limit-rate=15m", "put", str(file), f"s3://{name}/large"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def parts():
+        uploads = client.list_multipart_uploads(Bucket=name).get("Uploads", [])
+        return [
+            part["PartNumber"] for found in uploads
+            for part in client.list_parts(Bucket=name, Key=found["Key"], UploadId=found["UploadId"]).get("Parts", [])]
+
+    simulated.eventually(lambda: len(parts()) >= 2)
+    upload.kill()
+    upload.wait()
+    before = len(parts())
+    assert 2 <= before < 8 and "Contents" not in client.list_objects_v2(Bucket=name)
+    said = run(simulated, *words, "put", "--continue-put", str(file), f"s3://{name}/large")
+    assert said.count("skipping") >= 2, said
+    assert client.get_object(Bucket=name, Key="large")["Body"].read() == file.read_bytes()
+    assert parts() == []
+    empty(simulated, name)
+
+
+def empty(cloud, name):
+    client = cloud.client("s3")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        if "Contents" in page:
+            client.delete_objects(Bucket=name, Delete={"Objects": [{"Key": found["Key"]} for found in page["Contents"]]})
+    client.delete_bucket(Bucket=name)
