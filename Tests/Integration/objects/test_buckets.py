@@ -193,6 +193,21 @@ def test_who_pays(s3, bucket):
         s3.put_bucket_request_payment, Bucket=bucket, RequestPaymentConfiguration={"Payer": "Nobody"}) == (400, "MalformedXML")
 
 
+def test_a_bucket_whose_readers_pay(s3, other, anonymous, allow, bucket):
+    """Others say that they pay, or are refused; nobody in particular cannot ("Requester Pays buckets")."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="public-read")
+    allow(bucket, "s3:GetObject", "s3:ListBucket", "s3:PutObject")
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    for call, more in [(other.get_object, {"Key": "k"}), (other.list_objects_v2, {}), (other.put_object, {"Key": "n", "Body": b""})]:
+        assert refused(call, Bucket=bucket, **more) == (403, "AccessDenied")
+        assert call(Bucket=bucket, RequestPayer="requester", **more)["RequestCharged"] == "requester"
+    assert refused(anonymous.get_object, Bucket=bucket, Key="k") == (403, "AccessDenied")
+    # The owner pays anyway.
+    assert "RequestCharged" not in s3.get_object(Bucket=bucket, Key="k")
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "BucketOwner"})
+    assert status(anonymous.get_object(Bucket=bucket, Key="k")) == 200
+
+
 def test_the_expected_owner(owner, stranger, make_bucket):
     """x-amz-expected-bucket-owner: 403 where the bucket is somebody else's than the caller believes."""
     name = make_bucket()

@@ -6,6 +6,7 @@ import email.header
 import email.utils
 import os
 import re
+import socket
 import time
 import zlib
 
@@ -167,6 +168,19 @@ def test_a_body_of_no_stated_length(wire, bucket):
     answer = wire.send("PUT", f"/{bucket}/k", chunks=[b"some", b"body"], payload_hash="UNSIGNED-PAYLOAD")
     assert answer.refusal == (411, "MissingContentLength")
     assert wire.send("PUT", f"/{bucket}/k", length=False).refusal == (411, "MissingContentLength")
+
+
+def test_a_client_that_goes_in_the_middle(wire, bucket):
+    """Nothing of its body is kept, and what was there is left."""
+    wire.put(f"/{bucket}/k", b"old")
+    for path in (f"/{bucket}/k", f"/{bucket}/new"):
+        headers = dict(wire.signed("PUT", path, [], b"x" * 100_000))
+        with socket.create_connection(("127.0.0.1", wire.port)) as connection:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            connection.sendall(
+                f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{wire.port}\r\nContent-Length: 100000\r\n{lines}\r\n".encode() + b"x" * 50_000)
+    time.sleep(0.3)
+    assert wire.get(f"/{bucket}/k").body == b"old" and wire.head(f"/{bucket}/new").status == 404
 
 
 @pytest.mark.parametrize("length", ["-1", "many", ""])
