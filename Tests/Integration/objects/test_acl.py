@@ -62,7 +62,8 @@ def test_how_a_list_is_written(wire, owner, bucket):
     assert (answer.text("Owner/ID"), answer.text("Owner/DisplayName")) == (owner.id, owner.number)
     kind = "{http://www.w3.org/2001/XMLSchema-instance}type"
     shown = {
-        grantee.get(kind): [child.tag for child in grantee] for grantee in answer.document.findall("AccessControlList/Grant/Grantee")}
+        grantee.get(kind): [child.tag for child in grantee] for grantee in answer.document.findall(
+            "AccessControlList/Grant/Grantee")}
     assert shown == {"CanonicalUser": ["ID", "DisplayName"], "Group": ["URI"]}
 
 
@@ -138,7 +139,8 @@ WRONG = [
     ({}, "<AccessControlPolicy><Owner><ID>{owner}</ID></Owner><AccessControlList><Grant><Grantee><ID>" + NOBODY + "</ID></Grantee>"
          "<Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>", (400, "InvalidArgument")),
     # Whose it is cannot be changed.
-    ({}, "<AccessControlPolicy><Owner><ID>{stranger}</ID></Owner><AccessControlList/></AccessControlPolicy>", (403, "AccessDenied")),
+    ({}, "<AccessControlPolicy><Owner><ID>{stranger}</ID></Owner><AccessControlList/></AccessControlPolicy>",
+     (403, "AccessDenied")),
 ]
 
 
@@ -189,7 +191,8 @@ BUCKET_CALLS = {
     "put_object": {"Key": "new", "Body": b""}, "delete_object": {"Key": "none"}, "create_multipart_upload": {"Key": "up"},
     "get_bucket_acl": {}, "put_bucket_acl": {"GrantFullControl": "id={stranger}"},
     # None of these is any grant's.
-    "get_object": {"Key": "k"}, "get_bucket_policy": {}, "delete_bucket": {}, "get_bucket_versioning": {}, "get_bucket_location": {},
+    "get_object": {"Key": "k"}, "get_bucket_policy": {}, "delete_bucket": {}, "get_bucket_versioning": {},
+    "get_bucket_location": {},
     "get_bucket_tagging": {}, "get_object_acl": {"Key": "k"}, "get_object_tagging": {"Key": "k"},
 }
 
@@ -212,7 +215,8 @@ def test_what_a_grant_on_a_bucket_is_worth(s3, other, owner, stranger, bucket, p
         {"Grantee": {"Type": "CanonicalUser", "ID": stranger.id}, "Permission": permission}]})
     able = set()
     for name, arguments in BUCKET_CALLS.items():
-        arguments = {key: value.format(stranger=stranger.id) if isinstance(value, str) else value for key, value in arguments.items()}
+        arguments = {key: value.format(stranger=stranger.id) if isinstance(value, str) else value
+            for key, value in arguments.items()}
         if may(other, name, Bucket=bucket, **arguments):
             able.add(name)
         if name == "put_bucket_acl" and name in able:
@@ -226,7 +230,8 @@ def test_what_a_grant_on_a_bucket_is_worth(s3, other, owner, stranger, bucket, p
         assert able == ON_BUCKETS[permission]
 
 
-ON_OBJECTS = {"READ": {"get_object", "head_object"}, "WRITE": set(), "READ_ACP": {"get_object_acl"}, "WRITE_ACP": {"put_object_acl"}}
+ON_OBJECTS = {"READ": {"get_object", "head_object"}, "WRITE": set(), "READ_ACP": {"get_object_acl"},
+    "WRITE_ACP": {"put_object_acl"}}
 ON_OBJECTS["FULL_CONTROL"] = set.union(*ON_OBJECTS.values())
 
 
@@ -280,7 +285,8 @@ def test_what_others_put_is_theirs(s3, other, owner, stranger, make_bucket):
     other.put_object_acl(Bucket=bucket, Key="theirs", ACL="bucket-owner-read")
     assert read(s3, bucket, "theirs") == b"x" and refused(s3.get_object_acl, Bucket=bucket, Key="theirs") == (403, "AccessDenied")
     other.put_object_acl(Bucket=bucket, Key="theirs", ACL="bucket-owner-full-control")
-    assert grants(s3.get_object_acl(Bucket=bucket, Key="theirs")) == sorted([(stranger.id, "FULL_CONTROL"), (owner.id, "FULL_CONTROL")])
+    assert grants(s3.get_object_acl(Bucket=bucket, Key="theirs")) == sorted(
+        [(stranger.id, "FULL_CONTROL"), (owner.id, "FULL_CONTROL")])
     other.put_object_acl(Bucket=bucket, Key="theirs", ACL="private")
     assert status(s3.delete_object(Bucket=bucket, Key="theirs")) == 204
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0

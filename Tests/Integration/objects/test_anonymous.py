@@ -9,14 +9,16 @@ from wire import fill, read, refused, status
 
 SUBRESOURCES = [
     "acl", "cors", "encryption", "lifecycle", "location", "logging", "notification", "object-lock", "ownershipControls", "policy",
-    "policyStatus", "publicAccessBlock", "replication", "requestPayment", "tagging", "uploads", "versioning", "versions", "website",
+    "policyStatus", "publicAccessBlock", "replication", "requestPayment", "tagging", "uploads", "versioning", "versions",
+    "website",
     "accelerate", "list-type=2"]
 
 
 @pytest.mark.parametrize("query", SUBRESOURCES)
 def test_nothing_of_a_bucket(open_wire, bucket, query):
     assert open_wire.get(f"/{bucket}", query=query).refusal == (403, "AccessDenied")
-    if query in ("cors", "encryption", "lifecycle", "ownershipControls", "policy", "publicAccessBlock", "replication", "tagging", "website"):
+    if query in ("cors", "encryption", "lifecycle", "ownershipControls", "policy", "publicAccessBlock", "replication", "tagging",
+        "website"):
         assert open_wire.delete(f"/{bucket}", query=query).refusal == (403, "AccessDenied")
     if query not in ("location", "policyStatus", "uploads", "versions", "list-type=2"):
         assert open_wire.put(f"/{bucket}", b"<x/>", query=query).refusal == (403, "AccessDenied")
@@ -30,8 +32,10 @@ def test_no_bucket_at_all(open_wire, bucket):
 
 
 @pytest.mark.parametrize("method, query", [
-    ("GET", ""), ("HEAD", ""), ("PUT", ""), ("DELETE", ""), ("GET", "acl"), ("PUT", "acl"), ("GET", "tagging"), ("PUT", "tagging"),
-    ("DELETE", "tagging"), ("GET", "retention"), ("GET", "legal-hold"), ("GET", "attributes"), ("POST", "uploads"), ("GET", "versionId=null")])
+    ("GET", ""), ("HEAD", ""), ("PUT", ""), ("DELETE", ""), ("GET", "acl"), ("PUT", "acl"), ("GET", "tagging"),
+    ("PUT", "tagging"),
+    ("DELETE", "tagging"), ("GET", "retention"), ("GET", "legal-hold"), ("GET", "attributes"), ("POST", "uploads"),
+    ("GET", "versionId=null")])
 def test_nothing_of_an_object(s3, open_wire, bucket, method, query):
     fill(s3, bucket, ["k"])
     headers = {"x-amz-object-attributes": "ETag"} if query == "attributes" else {}
@@ -44,7 +48,8 @@ def test_nothing_of_an_object(s3, open_wire, bucket, method, query):
 def test_reading_what_is_open(s3, open_wire, anonymous, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789", ACL="public-read", ContentType="text/x-a", Metadata={"a": "b"})
     got = open_wire.get(f"/{bucket}/k")
-    assert (got.status, got.body, got.headers["content-type"], got.headers["x-amz-meta-a"]) == (200, b"0123456789", "text/x-a", "b")
+    assert (got.status, got.body, got.headers["content-type"], got.headers["x-amz-meta-a"]) == (
+        200, b"0123456789", "text/x-a", "b")
     assert open_wire.head(f"/{bucket}/k").status == 200
     assert open_wire.get(f"/{bucket}/k", headers={"Range": "bytes=2-3"}).body == b"23"
     assert open_wire.get(f"/{bucket}/k", headers={"If-None-Match": got.headers["etag"]}).status == 304
@@ -67,7 +72,8 @@ def test_damaged_bodies_of_nobody(open_wire, make_bucket):
     bucket = make_bucket(ACL="public-read-write")
     assert open_wire.put(f"/{bucket}/k", b"x", headers={"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}).refusal == (400, "BadDigest")
     assert open_wire.put(f"/{bucket}/k", b"x", headers={"x-amz-checksum-crc32": "AAAAAA=="}).refusal == (400, "BadDigest")
-    assert open_wire.put(f"/{bucket}/k", b"x", headers={"x-amz-content-sha256": "0" * 64}).refusal == (400, "XAmzContentSHA256Mismatch")
+    assert open_wire.put(f"/{bucket}/k", b"x", headers={"x-amz-content-sha256": "0" * 64}).refusal == (
+        400, "XAmzContentSHA256Mismatch")
 
 
 def test_by_a_policy(s3, anonymous, bucket):

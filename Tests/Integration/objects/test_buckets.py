@@ -198,7 +198,8 @@ def test_a_bucket_whose_readers_pay(s3, other, anonymous, allow, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="public-read")
     allow(bucket, "s3:GetObject", "s3:ListBucket", "s3:PutObject")
     s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
-    for call, more in [(other.get_object, {"Key": "k"}), (other.list_objects_v2, {}), (other.put_object, {"Key": "n", "Body": b""})]:
+    for call, more in [(other.get_object, {"Key": "k"}), (other.list_objects_v2, {}),
+        (other.put_object, {"Key": "n", "Body": b""})]:
         assert refused(call, Bucket=bucket, **more) == (403, "AccessDenied")
         assert call(Bucket=bucket, RequestPayer="requester", **more)["RequestCharged"] == "requester"
     assert refused(anonymous.get_object, Bucket=bucket, Key="k") == (403, "AccessDenied")
@@ -224,4 +225,5 @@ def test_the_expected_owner(owner, stranger, make_bucket):
 
 
 def test_an_expected_owner_who_is_none(wire, bucket):
-    assert wire.get(f"/{bucket}", headers={"x-amz-expected-bucket-owner": "me"}).refusal == (400, "InvalidBucketOwnerAWSAccountID")
+    assert wire.get(f"/{bucket}", headers={"x-amz-expected-bucket-owner": "me"}).refusal == (
+        400, "InvalidBucketOwnerAWSAccountID")

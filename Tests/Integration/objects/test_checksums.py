@@ -170,7 +170,8 @@ DAMAGES = [
 def test_damaged_chunks(wire, bucket, damage, status):
     chunks = Chunks(wire, f"/{bucket}/k", PIECES)
     answer = chunks.send(damage(chunks.body()))
-    assert answer.status in (400, 403) and answer.code in ("SignatureDoesNotMatch", "InvalidRequest", "IncompleteBody", "InvalidChunkSizeError")
+    assert answer.status in (400, 403) and answer.code in ("SignatureDoesNotMatch", "InvalidRequest", "IncompleteBody",
+        "InvalidChunkSizeError")
     assert answer.status == status
     assert wire.head(f"/{bucket}/k").status == 404
 
@@ -192,7 +193,8 @@ def test_a_trailer_that_does_not_come(wire, bucket):
 
 def test_chunks_need_their_length(wire, bucket):
     answer = wire.put(
-        f"/{bucket}/k", b"4\r\nbody\r\n0\r\n\r\n", payload_hash="STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers={"x-amz-trailer": ""})
+        f"/{bucket}/k", b"4\r\nbody\r\n0\r\n\r\n", payload_hash="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        headers={"x-amz-trailer": ""})
     assert answer.refusal in [(411, "MissingContentLength"), (400, "InvalidRequest")]
 
 
@@ -200,7 +202,8 @@ def test_the_payloads_hash(wire, bucket):
     """x-amz-content-sha256: what it says, UNSIGNED-PAYLOAD, and what is neither."""
     assert wire.put(f"/{bucket}/k", b"a").status == 200
     assert wire.put(f"/{bucket}/k", b"b", payload_hash="UNSIGNED-PAYLOAD").status == 200
-    assert wire.put(f"/{bucket}/k", b"c", payload_hash=hashlib.sha256(b"d").hexdigest()).refusal == (400, "XAmzContentSHA256Mismatch")
+    assert wire.put(f"/{bucket}/k", b"c", payload_hash=hashlib.sha256(b"d").hexdigest()).refusal == (
+        400, "XAmzContentSHA256Mismatch")
     assert wire.put(f"/{bucket}/k", b"e", payload_hash="something").refusal == (400, "InvalidArgument")
     assert wire.get(f"/{bucket}/k").body == b"b"
 
@@ -296,7 +299,8 @@ def test_checksums_of_parts_that_are_joined(wire, bucket):
 
 
 @pytest.mark.parametrize("name, type", [
-    ("CRC32", "COMPOSITE"), ("CRC32C", "COMPOSITE"), ("SHA1", "COMPOSITE"), ("SHA256", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT")])
+    ("CRC32", "COMPOSITE"), ("CRC32C", "COMPOSITE"), ("SHA1", "COMPOSITE"), ("SHA256", "COMPOSITE"),
+    ("CRC64NVME", "FULL_OBJECT")])
 def test_the_type_that_nobody_said(wire, bucket, name, type):
     upload_parts(wire, bucket, name, type, [], say_type=False)
 
@@ -323,7 +327,8 @@ def test_completing_with_wrong_checksums_of_parts(wire, bucket):
     upload, document = upload_parts(wire, bucket, "SHA1", "COMPOSITE", [b"one"])
     wrong = document.replace(sum_of("SHA1", b"one"), sum_of("SHA1", b"two"))
     assert wire.post(f"/{bucket}/k", wrong, query=f"uploadId={upload}").refusal == (400, "InvalidPart")
-    assert wire.post(f"/{bucket}/k", document, query=f"uploadId={upload}", headers={"x-amz-checksum-type": "FULL_OBJECT"}).refusal == (
+    assert wire.post(f"/{bucket}/k", document, query=f"uploadId={upload}",
+        headers={"x-amz-checksum-type": "FULL_OBJECT"}).refusal == (
         400, "InvalidRequest")
     assert wire.post(f"/{bucket}/k", document, query=f"uploadId={upload}").status == 200
 
@@ -345,6 +350,7 @@ def test_checksums_of_documents(wire, bucket, name):
     """Of the settings of buckets and objects too."""
     document = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
     header = f"x-amz-checksum-{name.lower()}"
-    assert wire.put(f"/{bucket}", document, query="tagging", headers={header: sum_of(name, b"other")}).refusal == (400, "BadDigest")
+    assert wire.put(f"/{bucket}", document, query="tagging", headers={header: sum_of(name, b"other")}).refusal == (
+        400, "BadDigest")
     assert wire.get(f"/{bucket}", query="tagging").refusal == (404, "NoSuchTagSet")
     assert wire.put(f"/{bucket}", document, query="tagging", headers={header: sum_of(name, document)}).status in (200, 204)

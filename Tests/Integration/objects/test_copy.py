@@ -15,7 +15,8 @@ TAG, OTHER = tag_of(BODY), '"00000000000000000000000000000000"'
 @pytest.fixture
 def source(s3, bucket):
     s3.put_object(
-        Bucket=bucket, Key="from", Body=BODY, ContentType="text/x-a", CacheControl="no-store", Metadata={"a": "b"}, Tagging="t=1&u=2",
+        Bucket=bucket, Key="from", Body=BODY, ContentType="text/x-a", CacheControl="no-store", Metadata={"a": "b"},
+        Tagging="t=1&u=2",
         StorageClass="STANDARD_IA", WebsiteRedirectLocation="/x")
     return {"Bucket": bucket, "Key": "from"}
 
@@ -70,7 +71,8 @@ def test_with_other_tags(s3, bucket, source):
 def test_onto_itself(s3, bucket, source):
     """Only to change something about it."""
     assert refused(s3.copy_object, Bucket=bucket, Key="from", CopySource=source) == (400, "InvalidRequest")
-    assert refused(s3.copy_object, Bucket=bucket, Key="from", CopySource=source, MetadataDirective="COPY") == (400, "InvalidRequest")
+    assert refused(s3.copy_object, Bucket=bucket, Key="from", CopySource=source, MetadataDirective="COPY") == (
+        400, "InvalidRequest")
     s3.copy_object(Bucket=bucket, Key="from", CopySource=source, MetadataDirective="REPLACE", Metadata={"new": "1"})
     head = s3.head_object(Bucket=bucket, Key="from")
     assert head["Metadata"] == {"new": "1"} and read(s3, bucket, "from") == BODY
@@ -167,7 +169,8 @@ def test_delete_markers_are_not_copied(s3, versioned):
     s3.put_object(Bucket=versioned, Key="k", Body=b"x")
     marker = s3.delete_object(Bucket=versioned, Key="k")["VersionId"]
     assert refused(s3.copy_object, Bucket=versioned, Key="to", CopySource=f"{versioned}/k") == (404, "NoSuchKey")
-    assert refused(s3.copy_object, Bucket=versioned, Key="to", CopySource=f"{versioned}/k?versionId={marker}") == (400, "InvalidRequest")
+    assert refused(s3.copy_object, Bucket=versioned, Key="to", CopySource=f"{versioned}/k?versionId={marker}") == (
+        400, "InvalidRequest")
 
 
 def test_of_what_one_may_not_read(s3, other, bucket, source, make_bucket):
@@ -178,7 +181,8 @@ def test_of_what_one_may_not_read(s3, other, bucket, source, make_bucket):
     other.copy_object(**asked, TaggingDirective="REPLACE")
     assert read(other, theirs, "to") == BODY
     # Nor into what one may not write.
-    assert refused(other.copy_object, Bucket=bucket, Key="to", CopySource=source, TaggingDirective="REPLACE") == (403, "AccessDenied")
+    assert refused(other.copy_object, Bucket=bucket, Key="to", CopySource=source, TaggingDirective="REPLACE") == (
+        403, "AccessDenied")
 
 
 def test_a_copy_of_parts_comes_whole(s3, bucket):
@@ -214,7 +218,8 @@ PARTS = [
 def test_a_part_by_copy(s3, bucket, source, text, first, last):
     upload = s3.create_multipart_upload(Bucket=bucket, Key="to")["UploadId"]
     asked = {"CopySourceRange": text} if text else {}
-    part = s3.upload_part_copy(Bucket=bucket, Key="to", UploadId=upload, PartNumber=1, CopySource=source, **asked)["CopyPartResult"]
+    part = s3.upload_part_copy(Bucket=bucket, Key="to", UploadId=upload, PartNumber=1, CopySource=source,
+        **asked)["CopyPartResult"]
     assert part["ETag"] == tag_of(BODY[first:last + 1]) and part["LastModified"]
     [listed] = s3.list_parts(Bucket=bucket, Key="to", UploadId=upload)["Parts"]
     assert (listed["Size"], listed["ETag"]) == (last + 1 - first, part["ETag"])

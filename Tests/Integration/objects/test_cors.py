@@ -24,7 +24,8 @@ def rules(s3, bucket):
 def test_rules_are_set_read_and_removed(s3, bucket, rules):
     assert refused(s3.get_bucket_cors, Bucket=bucket) == (404, "NoSuchCORSConfiguration")
     given = [
-        rule(["http://a.example", "https://*.b.example"], ["GET", "PUT"], ID="one", AllowedHeaders=["x-*", "y"], ExposeHeaders=["ETag"],
+        rule(["http://a.example", "https://*.b.example"], ["GET", "PUT"], ID="one", AllowedHeaders=["x-*", "y"],
+            ExposeHeaders=["ETag"],
              MaxAgeSeconds=30),
         rule("*", ["HEAD", "POST", "DELETE"])]
     rules(*given)
@@ -41,7 +42,8 @@ def written(*rules):
 
 ORIGIN, METHOD = "<AllowedOrigin>http://a.example</AllowedOrigin>", "<AllowedMethod>GET</AllowedMethod>"
 WRONG = [
-    (written(), "MalformedXML"), ("<Other/>", "MalformedXML"), (written(ORIGIN), "MalformedXML"), (written(METHOD), "MalformedXML"),
+    (written(), "MalformedXML"), ("<Other/>", "MalformedXML"), (written(ORIGIN), "MalformedXML"),
+    (written(METHOD), "MalformedXML"),
     (written(ORIGIN + "<AllowedMethod>PATCH</AllowedMethod>"), "InvalidRequest"),
     (written(ORIGIN + "<AllowedMethod>get</AllowedMethod>"), "InvalidRequest"),
     (written(METHOD + "<AllowedOrigin>http://*.*.example</AllowedOrigin>"), "InvalidRequest"),
@@ -61,10 +63,12 @@ def test_rules_that_are_wrong(wire, bucket, document, code):
 
 # The allowed origin; what asks; what it is told.
 ORIGINS = [
-    ("*", "http://any.example", "*"), ("http://a.example", "http://a.example", "http://a.example"), ("http://a.example", "http://b.example", None),
+    ("*", "http://any.example", "*"), ("http://a.example", "http://a.example", "http://a.example"),
+    ("http://a.example", "http://b.example", None),
     ("http://a.example", "https://a.example", None), ("http://a.example", "http://a.example:81", None),
     ("http://*.a.example", "http://x.a.example", "http://x.a.example"), ("http://*.a.example", "http://a.example", None),
-    ("http://*.a.example", "http://x.y.a.example", "http://x.y.a.example"), ("http://a.*", "http://a.example", "http://a.example"),
+    ("http://*.a.example", "http://x.y.a.example", "http://x.y.a.example"),
+    ("http://a.*", "http://a.example", "http://a.example"),
     ("http://a*e", "http://a.example", "http://a.example"), ("*a.example", "https://xa.example", "https://xa.example"),
     ("http://A.example", "http://a.example", None),
 ]
@@ -128,8 +132,10 @@ def test_what_a_page_may_see_and_how_long_it_may_remember(open_wire, wire, bucke
 
 
 def test_the_first_rule_that_fits(open_wire, bucket, rules):
-    rules(rule("http://a.example", "PUT", MaxAgeSeconds=1), rule("*", "GET", MaxAgeSeconds=2), rule("*", ["GET", "PUT"], MaxAgeSeconds=3))
-    for origin, method, age in [("http://a.example", "PUT", "1"), ("http://b.example", "PUT", "3"), ("http://a.example", "GET", "2")]:
+    rules(rule("http://a.example", "PUT", MaxAgeSeconds=1), rule("*", "GET", MaxAgeSeconds=2),
+        rule("*", ["GET", "PUT"], MaxAgeSeconds=3))
+    for origin, method, age in [("http://a.example", "PUT", "1"), ("http://b.example", "PUT", "3"),
+        ("http://a.example", "GET", "2")]:
         answer = open_wire.send("OPTIONS", f"/{bucket}/k", headers={"Origin": origin, "Access-Control-Request-Method": method})
         assert answer.headers["access-control-max-age"] == age
 
@@ -137,7 +143,8 @@ def test_the_first_rule_that_fits(open_wire, bucket, rules):
 def test_refusals_are_told_too(open_wire, wire, bucket, rules):
     """A page may read why it was refused."""
     rules(rule("*"))
-    for answer in (wire.get(f"/{bucket}/none", headers={"Origin": "http://a.example"}), open_wire.get(f"/{bucket}/k", headers={"Origin": "http://a.example"})):
+    for answer in (wire.get(f"/{bucket}/none", headers={"Origin": "http://a.example"}),
+        open_wire.get(f"/{bucket}/k", headers={"Origin": "http://a.example"})):
         assert answer.status in (403, 404) and answer.headers["access-control-allow-origin"] == "*"
 
 
@@ -146,14 +153,16 @@ def test_questions_that_are_wrong(open_wire, bucket, rules):
     assert open_wire.send("OPTIONS", f"/{bucket}/k", headers=asked).refusal == (403, "AccessForbidden")
     rules(rule("*"))
     assert open_wire.send("OPTIONS", f"/{bucket}/k", headers={"Origin": "http://a.example"}).refusal == (400, "BadRequest")
-    assert open_wire.send("OPTIONS", f"/{bucket}/k", headers={"Access-Control-Request-Method": "GET"}).refusal == (400, "BadRequest")
+    assert open_wire.send("OPTIONS", f"/{bucket}/k", headers={"Access-Control-Request-Method": "GET"}).refusal == (
+        400, "BadRequest")
     assert open_wire.send(
         "OPTIONS", f"/{bucket}/k", headers={**asked, "Access-Control-Request-Method": "FLY"}).refusal[0] in (400, 403)
     assert open_wire.send("OPTIONS", f"/{new_name()}/k", headers=asked).status in (403, 404)
 
 
 def test_without_rules_or_without_an_origin_nothing_is_said(wire, bucket, rules):
-    assert not [name for name in wire.get(f"/{bucket}", headers={"Origin": "http://a.example"}).headers if name.startswith("access-control")]
+    assert not [name for name in wire.get(f"/{bucket}",
+        headers={"Origin": "http://a.example"}).headers if name.startswith("access-control")]
     rules(rule("*"))
     assert not [name for name in wire.get(f"/{bucket}").headers if name.startswith("access-control")]
 

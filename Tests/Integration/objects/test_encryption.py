@@ -50,7 +50,8 @@ def test_by_the_store(s3, bucket, size):
 
 
 @pytest.mark.parametrize("headers, code", [
-    ({"x-amz-server-side-encryption": "aes256"}, "InvalidArgument"), ({"x-amz-server-side-encryption": "ROT13"}, "InvalidArgument"),
+    ({"x-amz-server-side-encryption": "aes256"}, "InvalidArgument"),
+    ({"x-amz-server-side-encryption": "ROT13"}, "InvalidArgument"),
     ({"x-amz-server-side-encryption": ""}, "InvalidArgument"),
     ({"x-amz-server-side-encryption": "AES256", "x-amz-server-side-encryption-aws-kms-key-id": "x"}, "InvalidArgument"),
     ({"x-amz-server-side-encryption-aws-kms-key-id": "x"}, "InvalidArgument"),
@@ -80,7 +81,8 @@ def test_by_a_key_service(s3, bucket):
     # The account's own key is one, and can be named.
     again = s3.put_object(Bucket=bucket, Key="named", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
     assert again["SSEKMSKeyId"] == key and read(s3, bucket, "named") == b"x"
-    short = s3.put_object(Bucket=bucket, Key="short", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key.rpartition("/")[2])
+    short = s3.put_object(Bucket=bucket, Key="short", Body=b"x", ServerSideEncryption="aws:kms",
+        SSEKMSKeyId=key.rpartition("/")[2])
     assert short["SSEKMSKeyId"] == key
     with_bucket_key = s3.put_object(Bucket=bucket, Key="b", Body=b"x", ServerSideEncryption="aws:kms", BucketKeyEnabled=True)
     assert with_bucket_key["BucketKeyEnabled"] is True and s3.head_object(Bucket=bucket, Key="b")["BucketKeyEnabled"] is True
@@ -118,7 +120,8 @@ def test_parts_and_copies_are_encrypted(s3, bucket, how):
 
 def rule(algorithm, key=None, bucket_key=None):
     standard = {"SSEAlgorithm": algorithm, **({"KMSMasterKeyID": key} if key else {})}
-    return {"Rules": [{"ApplyServerSideEncryptionByDefault": standard, **({} if bucket_key is None else {"BucketKeyEnabled": bucket_key})}]}
+    return {"Rules": [{"ApplyServerSideEncryptionByDefault": standard,
+        **({} if bucket_key is None else {"BucketKeyEnabled": bucket_key})}]}
 
 
 @pytest.mark.parametrize("algorithm", ["AES256", "aws:kms"])
@@ -143,7 +146,8 @@ def test_what_a_bucket_gives_its_objects(s3, bucket, algorithm):
     ("<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>ROT13</SSEAlgorithm>"
      "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>", "MalformedXML"),
     ("<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
-     "<KMSMasterKeyID>x</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>", "InvalidArgument")])
+     "<KMSMasterKeyID>x</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>",
+     "InvalidArgument")])
 def test_rules_that_are_wrong(wire, bucket, document, code):
     answer = wire.put(f"/{bucket}", document, query="encryption", headers={"Content-MD5": md5_of(document.encode())})
     assert answer.refusal == (400, code)
@@ -215,7 +219,8 @@ def test_parts_by_the_client(s3, wire, bucket):
         for number, body in [(1, large), (2, b"end")]]
     document = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in enumerate(tags, 1))
     assert wire.post(
-        f"/{bucket}/k", f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>", query=query, headers=customer()).status == 200
+        f"/{bucket}/k", f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>", query=query,
+        headers=customer()).status == 200
     assert wire.get(f"/{bucket}/k", headers=customer()).body == large + b"end"
     ranged = wire.get(f"/{bucket}/k", headers={**customer(), "Range": f"bytes={(5 << 20) - 1}-{5 << 20}"})
     assert ranged.body == large[-1:] + b"e"
@@ -224,7 +229,9 @@ def test_parts_by_the_client(s3, wire, bucket):
     assert listed["Size"] == (5 << 20) + 3
 
 
-@pytest.mark.parametrize("how", [{}, {"x-amz-server-side-encryption": "AES256"}, {"x-amz-server-side-encryption": "aws:kms"}, customer(OTHER)], ids=["none", "store", "service", "client"])
+@pytest.mark.parametrize("how",
+    [{}, {"x-amz-server-side-encryption": "AES256"}, {"x-amz-server-side-encryption": "aws:kms"}, customer(OTHER)],
+    ids=["none", "store", "service", "client"])
 def test_copies_of_what_a_client_encrypted(wire, bucket, how):
     wire.put(f"/{bucket}/from", BODY, headers=customer())
     copying = {"x-amz-copy-source": f"{bucket}/from"}
@@ -239,7 +246,9 @@ def test_copies_of_what_a_client_encrypted(wire, bucket, how):
         f"/{bucket}/parts", query=f"partNumber=1&uploadId={begun}",
         headers={**copying, **source(), **reading, "x-amz-copy-source-range": "bytes=10-60009"})
     assert part.status == 200
-    document = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part.text('ETag')}</ETag></Part></CompleteMultipartUpload>"
+    document = (
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
+        f"<ETag>{part.text('ETag')}</ETag></Part></CompleteMultipartUpload>")
     assert wire.post(f"/{bucket}/parts", document, query=f"uploadId={begun}", headers=reading).status == 200
     assert wire.get(f"/{bucket}/parts", headers=reading).body == BODY[10:60_010]
 
@@ -248,7 +257,8 @@ def test_a_new_key_for_an_object(wire, bucket):
     """A copy onto itself."""
     wire.put(f"/{bucket}/k", BODY, headers=customer())
     assert wire.put(f"/{bucket}/k", headers={"x-amz-copy-source": f"{bucket}/k", **source(), **customer(OTHER)}).status == 200
-    assert wire.get(f"/{bucket}/k", headers=customer(OTHER)).body == BODY and wire.get(f"/{bucket}/k", headers=customer()).status == 403
+    assert wire.get(f"/{bucket}/k", headers=customer(OTHER)).body == BODY and wire.get(f"/{bucket}/k",
+        headers=customer()).status == 403
 
 
 def test_attributes_and_tags_of_what_a_client_encrypted(wire, bucket):

@@ -8,7 +8,8 @@ from wire import Wire, a_bucket, fill, md5_of, quoted
 # Each sub-resource of a bucket that can be written: a document that is right, and its root element.
 DOCUMENTS = {
     "acl": "<AccessControlPolicy/>",
-    "cors": "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>",
+    "cors": "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
+            "</CORSConfiguration>",
     "object-lock": "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",
     "ownershipControls": "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>",
     "publicAccessBlock": "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>",
@@ -23,26 +24,34 @@ ABSENT = {
     "tagging": "NoSuchTagSet", "website": "NoSuchWebsiteConfiguration",
 }
 PRESENT = {
-    "accelerate": "AccelerateConfiguration", "acl": "AccessControlPolicy", "location": "LocationConstraint", "logging": "BucketLoggingStatus",
-    "notification": "NotificationConfiguration", "requestPayment": "RequestPaymentConfiguration", "versioning": "VersioningConfiguration",
-    "uploads": "ListMultipartUploadsResult", "versions": "ListVersionsResult", "list-type=2": "ListBucketResult", "": "ListBucketResult",
+    "accelerate": "AccelerateConfiguration", "acl": "AccessControlPolicy", "location": "LocationConstraint",
+    "logging": "BucketLoggingStatus",
+    "notification": "NotificationConfiguration", "requestPayment": "RequestPaymentConfiguration",
+    "versioning": "VersioningConfiguration",
+    "uploads": "ListMultipartUploadsResult", "versions": "ListVersionsResult", "list-type=2": "ListBucketResult",
+    "": "ListBucketResult",
 }
 
 OF_BUCKETS = [
     ("GET", query, "") for query in [*ABSENT, *PRESENT, "encryption", "ownershipControls"]
 ] + [("HEAD", "", ""), ("DELETE", "", "")] + [
-    ("DELETE", query, "") for query in ["cors", "encryption", "lifecycle", "ownershipControls", "policy", "publicAccessBlock", "replication", "tagging", "website"]
+    ("DELETE", query, "") for query in ["cors", "encryption", "lifecycle", "ownershipControls", "policy", "publicAccessBlock",
+     "replication", "tagging", "website"]
 ] + [("PUT", query, document) for query, document in DOCUMENTS.items()] + [
     ("POST", "delete", "<Delete><Object><Key>k</Key></Object></Delete>")]
 
 OF_OBJECTS = [
-    ("GET", "", ""), ("HEAD", "", ""), ("GET", "acl", ""), ("GET", "tagging", ""), ("GET", "retention", ""), ("GET", "legal-hold", ""),
+    ("GET", "", ""), ("HEAD", "", ""), ("GET", "acl", ""), ("GET", "tagging", ""), ("GET", "retention", ""),
+    ("GET", "legal-hold", ""),
     ("GET", "attributes", ""), ("PUT", "acl", ""), ("PUT", "tagging", DOCUMENTS["tagging"]), ("DELETE", "tagging", ""),
     ("PUT", "retention", "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>"),
     ("PUT", "legal-hold", "<LegalHold><Status>ON</Status></LegalHold>"),
 ]
-MAKING = [("PUT", "", "x"), ("POST", "uploads", ""), ("PUT", "partNumber=1&uploadId=u", "x"), ("GET", "uploadId=u", ""), ("DELETE", "uploadId=u", ""),
-          ("POST", "uploadId=u", "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"), ("DELETE", "", "")]
+MAKING = [("PUT", "", "x"), ("POST", "uploads", ""), ("PUT", "partNumber=1&uploadId=u", "x"), ("GET", "uploadId=u", ""),
+    ("DELETE", "uploadId=u", ""),
+          ("POST", "uploadId=u",
+           "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"),
+               ("DELETE", "", "")]
 
 
 def extra(query, body):
@@ -78,7 +87,8 @@ def test_no_such_bucket(wire, method, query, body):
 
 @pytest.mark.parametrize("method, query, body", OF_OBJECTS + MAKING, ids=lambda value: str(value)[:24])
 def test_no_such_bucket_of_an_object(wire, method, query, body):
-    check(wire.send(method, "/no-such-bucket-at-all/k", query=query, body=body, headers=extra(query, body)), 404, "NoSuchBucket", method)
+    check(wire.send(method, "/no-such-bucket-at-all/k", query=query, body=body, headers=extra(query, body)), 404, "NoSuchBucket",
+        method)
 
 
 @pytest.mark.parametrize("method, query, body", OF_OBJECTS, ids=lambda value: str(value)[:24])
@@ -117,7 +127,8 @@ def test_what_is_there_without_being_set(wire, shelf, query, root):
 
 
 @pytest.mark.parametrize("query", [query for query in DOCUMENTS if query != "acl"])
-@pytest.mark.parametrize("body", ["", "nothing", "<", "<Other/>", "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>"])
+@pytest.mark.parametrize("body",
+    ["", "nothing", "<", "<Other/>", "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>"])
 def test_documents_that_are_none(wire, bucket, query, body):
     answer = wire.put(f"/{bucket}", body, query=query, headers={"Content-MD5": md5_of(body.encode())})
     assert answer.status == 400 and answer.code in ("MalformedXML", "MissingRequestBodyError")
@@ -132,8 +143,10 @@ def test_documents_that_were_damaged(wire, bucket, query):
 
 
 @pytest.mark.parametrize("method, path, query", [
-    ("POST", "/", ""), ("DELETE", "/", ""), ("PUT", "/", ""), ("PATCH", "/{bucket}", ""), ("TRACE", "/{bucket}", ""), ("LINK", "/{bucket}/k", ""),
-    ("PATCH", "/{bucket}/k", ""), ("POST", "/{bucket}", "versioning"), ("DELETE", "/{bucket}", "versioning"), ("DELETE", "/{bucket}", "requestPayment"),
+    ("POST", "/", ""), ("DELETE", "/", ""), ("PUT", "/", ""), ("PATCH", "/{bucket}", ""), ("TRACE", "/{bucket}", ""),
+    ("LINK", "/{bucket}/k", ""),
+    ("PATCH", "/{bucket}/k", ""), ("POST", "/{bucket}", "versioning"), ("DELETE", "/{bucket}", "versioning"),
+    ("DELETE", "/{bucket}", "requestPayment"),
     ("POST", "/{bucket}/k", "acl"), ("DELETE", "/{bucket}", "location"), ("DELETE", "/{bucket}/k", "acl")])
 def test_methods_that_are_not_allowed(s3, wire, bucket, method, path, query):
     fill(s3, bucket, ["k"])
@@ -151,10 +164,12 @@ def without(*names):
 SIGNATURES = [
     ({"changed": {"Authorization": "AWS4-HMAC-SHA256 nothing"}}, {(400, "AuthorizationHeaderMalformed")}),
     ({"changed": {"Authorization": "Bearer token"}}, {(400, "InvalidArgument"), (400, "AuthorizationHeaderMalformed")}),
-    ({"changed": {"Authorization": ""}}, {(400, "AuthorizationHeaderMalformed"), (400, "InvalidArgument"), (403, "AccessDenied")}),
+    ({"changed": {"Authorization": ""}},
+     {(400, "AuthorizationHeaderMalformed"), (400, "InvalidArgument"), (403, "AccessDenied")}),
     ({"changed": without("x-amz-date")}, {(403, "AccessDenied"), (400, "AuthorizationHeaderMalformed")}),
     ({"changed": {"x-amz-date": "yesterday"}}, {(403, "AccessDenied"), (400, "AuthorizationHeaderMalformed")}),
-    ({"changed": without("x-amz-content-sha256")}, {(400, "InvalidRequest"), (403, "SignatureDoesNotMatch"), (400, "AuthorizationHeaderMalformed")}),
+    ({"changed": without("x-amz-content-sha256")},
+     {(400, "InvalidRequest"), (403, "SignatureDoesNotMatch"), (400, "AuthorizationHeaderMalformed")}),
     ({"changed": {"x-amz-content-sha256": "0" * 64}}, {(403, "SignatureDoesNotMatch"), (400, "XAmzContentSHA256Mismatch")}),
     ({"skew": 1200}, {(403, "RequestTimeTooSkewed")}), ({"skew": -1200}, {(403, "RequestTimeTooSkewed")}),
     ({"changed": {"x-amz-acl": "public-read"}}, {(403, "AccessDenied")}),
@@ -178,7 +193,8 @@ def test_a_signature_of_something_else(wire, shelf):
     assert changed("Authorization", key, "AKIAAAAAAAAAAAAAAAAA").refusal == (403, "InvalidAccessKeyId")
     assert changed("Authorization", "aws4_request", "aws5_request").status in (400, 403)
     headers = dict(wire.signed("GET", f"/{shelf}/k", [], b""))
-    for method, path, query in [("HEAD", f"/{shelf}/k", ""), ("GET", f"/{shelf}/l", ""), ("GET", f"/{shelf}/k", "acl"), ("DELETE", f"/{shelf}/k", "")]:
+    for method, path, query in [("HEAD", f"/{shelf}/k", ""), ("GET", f"/{shelf}/l", ""), ("GET", f"/{shelf}/k", "acl"),
+        ("DELETE", f"/{shelf}/k", "")]:
         assert wire.send(method, path, headers=headers, query=query, signed=False).status == 403
     good = wire.get(f"/{shelf}/k", headers=headers, signed=False)
     assert good.status == 200

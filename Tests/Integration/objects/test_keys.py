@@ -11,7 +11,8 @@ KEYS = [
     # Paths that a file system, a proxy or a client would change.
     ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "/", "//", "/a", "a/", "a//b", "///a//", " ", " a", "a ", "a/ /b",
     # Characters that addresses and documents have a meaning for.
-    "a%b", "%", "%2F", "%20", "a%2fb", "a+b", "+", "a&b", "a=b", "a?b", "a?versionId=1", "a#b", "a;b", "a:b", "a@b", "a,b", "a$b", "a!b",
+    "a%b", "%", "%2F", "%20", "a%2fb", "a+b", "+", "a&b", "a=b", "a?b", "a?versionId=1", "a#b", "a;b", "a:b", "a@b", "a,b", "a$b",
+    "a!b",
     "a'b", 'a"b', "a<b>", "a\\b", "a|b", "a^b", "a`b", "a{b}", "[a]", "a~b", "*", "(a)", "&amp;", "<!--", "]]>",
     # Other scripts, composed and not, and beyond the first plane.
     "ü", "u\u0308", "日本語/キー", "ключ", "مفتاح", "\u200b", "\ufeff", "😀", "\U0010fffd", "\ufffd", "\uffff",

@@ -18,7 +18,8 @@ from wire import fill, md5_of, new_name, refused, remove_bucket, status, version
 
 
 def rule(name="r", **more):
-    return {"ID": name, "Status": "Enabled", **({} if "Prefix" in more or "Filter" in more else {"Filter": {"Prefix": ""}}), **more}
+    return {"ID": name, "Status": "Enabled", **({} if "Prefix" in more or "Filter" in more else {"Filter": {"Prefix": ""}}),
+        **more}
 
 
 def set_rules(s3, bucket, *rules):
@@ -26,14 +27,20 @@ def set_rules(s3, bucket, *rules):
 
 
 GOOD = [
-    rule(Expiration={"Days": 1}), rule(Expiration={"Days": 36_500}), rule(Expiration={"Date": datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc)}),
+    rule(Expiration={"Days": 1}), rule(Expiration={"Days": 36_500}),
+    rule(Expiration={"Date": datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc)}),
     rule(Expiration={"ExpiredObjectDeleteMarker": True}), rule(NoncurrentVersionExpiration={"NoncurrentDays": 3}),
-    rule(NoncurrentVersionExpiration={"NoncurrentDays": 3, "NewerNoncurrentVersions": 2}), rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 7}),
-    rule(Prefix="a/", Expiration={"Days": 1}), rule(Filter={"Prefix": "a/"}, Expiration={"Days": 1}), rule(Filter={"Tag": {"Key": "a", "Value": "b"}}, Expiration={"Days": 1}),
-    rule(Filter={"ObjectSizeGreaterThan": 500}, Expiration={"Days": 1}), rule(Filter={"ObjectSizeLessThan": 500}, Expiration={"Days": 1}),
-    rule(Filter={"And": {"Prefix": "a/", "Tags": [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}], "ObjectSizeGreaterThan": 1, "ObjectSizeLessThan": 9}},
+    rule(NoncurrentVersionExpiration={"NoncurrentDays": 3, "NewerNoncurrentVersions": 2}),
+    rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 7}),
+    rule(Prefix="a/", Expiration={"Days": 1}), rule(Filter={"Prefix": "a/"}, Expiration={"Days": 1}),
+    rule(Filter={"Tag": {"Key": "a", "Value": "b"}}, Expiration={"Days": 1}),
+    rule(Filter={"ObjectSizeGreaterThan": 500}, Expiration={"Days": 1}),
+    rule(Filter={"ObjectSizeLessThan": 500}, Expiration={"Days": 1}),
+    rule(Filter={"And": {"Prefix": "a/", "Tags": [{"Key": "a", "Value": "b"}, {"Key": "c", "Value": "d"}],
+        "ObjectSizeGreaterThan": 1, "ObjectSizeLessThan": 9}},
          Expiration={"Days": 1}),
-    rule(Expiration={"Days": 1}, NoncurrentVersionExpiration={"NoncurrentDays": 3}, AbortIncompleteMultipartUpload={"DaysAfterInitiation": 7}),
+    rule(Expiration={"Days": 1}, NoncurrentVersionExpiration={"NoncurrentDays": 3},
+        AbortIncompleteMultipartUpload={"DaysAfterInitiation": 7}),
     {**rule(Expiration={"Days": 1}), "Status": "Disabled"}, rule("x" * 255, Expiration={"Days": 1}),
 ]
 
@@ -69,23 +76,34 @@ def written(*texts):
 HEAD, DAY = "<ID>r</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>", "<Expiration><Days>1</Days></Expiration>"
 WRONG = [
     (written(), "MalformedXML"), ("<Other/>", "MalformedXML"), ("", "MissingRequestBodyError"),
-    (written(HEAD.replace("Enabled", "enabled") + DAY), "MalformedXML"), (written(HEAD.replace("Enabled", "Invalid") + DAY), "MalformedXML"),
-    (written("<ID>r</ID><Filter><Prefix></Prefix></Filter>" + DAY), "MalformedXML"), (written("<ID>r</ID><Status>Enabled</Status>" + DAY), "MalformedXML"),
+    (written(HEAD.replace("Enabled", "enabled") + DAY), "MalformedXML"),
+    (written(HEAD.replace("Enabled", "Invalid") + DAY), "MalformedXML"),
+    (written("<ID>r</ID><Filter><Prefix></Prefix></Filter>" + DAY), "MalformedXML"),
+    (written("<ID>r</ID><Status>Enabled</Status>" + DAY), "MalformedXML"),
     (written(HEAD), "InvalidRequest"), (written(HEAD + DAY, HEAD + DAY), "InvalidArgument"),
     (written(HEAD.replace("<ID>r", "<ID>" + "x" * 256) + DAY), "InvalidArgument"),
-    (written(HEAD + "<Expiration><Days>0</Days></Expiration>"), "InvalidArgument"), (written(HEAD + "<Expiration><Days>-1</Days></Expiration>"), "InvalidArgument"),
-    (written(HEAD + "<Expiration><Days>one</Days></Expiration>"), "MalformedXML"), (written(HEAD + "<Expiration/>"), "MalformedXML"),
-    (written(HEAD + "<Expiration><Date>20990101</Date></Expiration>"), "MalformedXML"), (written(HEAD + "<Expiration><Date>2099-01-01T10:00:00Z</Date></Expiration>"), "InvalidArgument"),
+    (written(HEAD + "<Expiration><Days>0</Days></Expiration>"), "InvalidArgument"),
+    (written(HEAD + "<Expiration><Days>-1</Days></Expiration>"), "InvalidArgument"),
+    (written(HEAD + "<Expiration><Days>one</Days></Expiration>"), "MalformedXML"),
+    (written(HEAD + "<Expiration/>"), "MalformedXML"),
+    (written(HEAD + "<Expiration><Date>20990101</Date></Expiration>"), "MalformedXML"),
+    (written(HEAD + "<Expiration><Date>2099-01-01T10:00:00Z</Date></Expiration>"), "InvalidArgument"),
     (written(HEAD + "<Expiration><Days>1</Days><Date>2099-01-01T00:00:00Z</Date></Expiration>"), "MalformedXML"),
-    (written(HEAD + "<Expiration><Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"), "MalformedXML"),
-    (written(HEAD + "<NoncurrentVersionExpiration><NoncurrentDays>0</NoncurrentDays></NoncurrentVersionExpiration>"), "InvalidArgument"),
-    (written(HEAD + "<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation></AbortIncompleteMultipartUpload>"), "InvalidArgument"),
+    (written(HEAD + "<Expiration><Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"),
+     "MalformedXML"),
+    (written(HEAD + "<NoncurrentVersionExpiration><NoncurrentDays>0</NoncurrentDays></NoncurrentVersionExpiration>"),
+     "InvalidArgument"),
+    (written(HEAD + "<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation>"
+             "</AbortIncompleteMultipartUpload>"), "InvalidArgument"),
     (written("<Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter><Status>Enabled</Status>"
-             "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"), "InvalidRequest"),
-    (written("<Filter><Prefix>a</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></Filter><Status>Enabled</Status>" + DAY), "MalformedXML"),
+             "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"),
+                 "InvalidRequest"),
+    (written("<Filter><Prefix>a</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></Filter><Status>Enabled</Status>" + DAY),
+     "MalformedXML"),
     (written("<Filter><And><Prefix>a</Prefix></And></Filter><Status>Enabled</Status>" + DAY), "MalformedXML"),
     (written("<Prefix>a</Prefix><Filter><Prefix>a</Prefix></Filter><Status>Enabled</Status>" + DAY), "MalformedXML"),
-    (written("<Filter><And><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And></Filter><Status>Enabled</Status>" + DAY), "InvalidRequest"),
+    (written("<Filter><And><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And>"
+             "</Filter><Status>Enabled</Status>" + DAY), "InvalidRequest"),
     (written(*[HEAD.replace("<ID>r", f"<ID>r{number}") + DAY for number in range(1001)]), "MalformedXML"),
 ]
 
@@ -108,7 +126,8 @@ def test_who_may_see_and_set_rules(other, anonymous, bucket):
 
 def test_an_object_says_when_it_goes(s3, wire, bucket):
     """x-amz-expiration, at midnight after so many days."""
-    set_rules(s3, bucket, rule("soon", Filter={"Prefix": "a/"}, Expiration={"Days": 3}), rule("later", Filter={"Prefix": "a/"}, Expiration={"Days": 30}))
+    set_rules(s3, bucket, rule("soon", Filter={"Prefix": "a/"}, Expiration={"Days": 3}),
+        rule("later", Filter={"Prefix": "a/"}, Expiration={"Days": 30}))
     put = wire.put(f"/{bucket}/a/k", b"x")
     for answer in (put, wire.get(f"/{bucket}/a/k"), wire.head(f"/{bucket}/a/k")):
         found = re.fullmatch(r'expiry-date="(.+)", rule-id="soon"', answer.headers["x-amz-expiration"])
@@ -151,7 +170,8 @@ def quick(tmp_path_factory):
         stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 30
-        while not (found := re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nexport AWS_SECRET_ACCESS_KEY=(\S+)", (root / "log").read_text())):
+        while not (found := re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nexport AWS_SECRET_ACCESS_KEY=(\S+)",
+            (root / "log").read_text())):
             assert process.poll() is None and time.monotonic() < end, (root / "log").read_text()
             time.sleep(0.1)
         yield boto3.client(
@@ -201,9 +221,12 @@ def test_days_pass(quick, short):
     # Filters by tag and size.
     set_rules(
         quick, filtered, rule("tag", Filter={"Tag": {"Key": "t", "Value": "1"}}, Expiration={"Days": 1}),
-        rule("and", Filter={"And": {"Prefix": "and/", "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]}}, Expiration={"Days": 1}),
-        rule("size", Filter={"And": {"Prefix": "size/", "ObjectSizeGreaterThan": 10, "ObjectSizeLessThan": 20}}, Expiration={"Days": 1}))
-    for key, tags in [("tagged", "t=1&x=y"), ("tagged-2", "t=2"), ("and/both", "a=1&b=2"), ("and/one", "a=1"), ("else", "a=1&b=2")]:
+        rule("and", Filter={"And": {"Prefix": "and/", "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]}},
+            Expiration={"Days": 1}),
+        rule("size", Filter={"And": {"Prefix": "size/", "ObjectSizeGreaterThan": 10, "ObjectSizeLessThan": 20}},
+            Expiration={"Days": 1}))
+    for key, tags in [("tagged", "t=1&x=y"), ("tagged-2", "t=2"), ("and/both", "a=1&b=2"), ("and/one", "a=1"),
+        ("else", "a=1&b=2")]:
         quick.put_object(Bucket=filtered, Key=key, Body=b"x", Tagging=tags)
     for size in (10, 11, 19, 20):
         quick.put_object(Bucket=filtered, Key=f"size/{size}", Body=b"x" * size)
@@ -218,8 +241,10 @@ def test_days_pass(quick, short):
     set_rules(quick, disabled, {**rule(Expiration={"Days": 1}), "Status": "Disabled"})
     fill(quick, disabled, ["k"])
     # A date that was.
-    set_rules(quick, dated, rule(Filter={"Prefix": "past"}, Expiration={"Date": datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)}),
-              rule("future", Filter={"Prefix": "to come"}, Expiration={"Date": datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc)}))
+    set_rules(quick, dated,
+        rule(Filter={"Prefix": "past"}, Expiration={"Date": datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)}),
+              rule("future", Filter={"Prefix": "to come"},
+                  Expiration={"Date": datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc)}))
     fill(quick, dated, ["past", "to come"])
 
     comes(lambda: keys(quick, plain) == ["stay"])
@@ -236,7 +261,8 @@ def test_days_pass(quick, short):
 
 
 def test_versions_that_are_not_current_go(quick, short):
-    noncurrent, newest, markers, locked, uploads = short("Enabled"), short("Enabled"), short("Enabled"), short(ObjectLockEnabledForBucket=True), short()
+    noncurrent, newest, markers, locked, uploads = short("Enabled"), short("Enabled"), short("Enabled"), short(
+        ObjectLockEnabledForBucket=True), short()
     set_rules(quick, noncurrent, rule(NoncurrentVersionExpiration={"NoncurrentDays": 1}))
     current = [quick.put_object(Bucket=noncurrent, Key="k", Body=b"x")["VersionId"] for _ in range(3)][-1]
     set_rules(quick, newest, rule(NoncurrentVersionExpiration={"NoncurrentDays": 1, "NewerNoncurrentVersions": 2}))

@@ -141,7 +141,8 @@ def test_without_a_delimiter_the_next_marker_is_the_last_key(s3, shelf):
 
 
 @ALL
-@pytest.mark.parametrize("text, shown, count", [("0", 0, 0), ("1", 1, 1), ("9", 9, 9), ("1000", 1000, 9), ("1001", 1000, 9), ("2147483647", 1000, 9)])
+@pytest.mark.parametrize("text, shown, count",
+    [("0", 0, 0), ("1", 1, 1), ("9", 9, 9), ("1000", 1000, 9), ("1001", 1000, 9), ("2147483647", 1000, 9)])
 def test_how_many(wire, shelf, operation, text, shown, count):
     query = {"list_objects": "", "list_objects_v2": "list-type=2&", "list_object_versions": "versions&"}[operation]
     answer = wire.get(f"/{shelf}", query=f"{query}max-keys={text}")
@@ -169,7 +170,8 @@ def test_no_number_is_as_none(wire, shelf, operation):
 
 def test_what_the_first_form_says(wire, owner, shelf):
     answer = wire.get(f"/{shelf}", query="prefix=boo%2F&delimiter=%2F&marker=a")
-    assert answer.status == 200 and answer.headers["content-type"] == "application/xml" and answer.document.tag == "ListBucketResult"
+    assert answer.status == 200 and answer.headers[
+        "content-type"] == "application/xml" and answer.document.tag == "ListBucketResult"
     assert b'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"' in answer.body
     assert [answer.text(name) for name in ["Name", "Prefix", "Marker", "Delimiter", "MaxKeys", "IsTruncated"]] == [
         shelf, "boo/", "a", "/", "1000", "false"]
@@ -184,7 +186,8 @@ def test_what_the_first_form_says(wire, owner, shelf):
 
 def test_what_the_second_form_says(wire, owner, shelf):
     answer = wire.get(f"/{shelf}", query="list-type=2&prefix=boo%2F&delimiter=%2F&start-after=a")
-    assert [answer.text(name) for name in ["Name", "Prefix", "StartAfter", "Delimiter", "MaxKeys", "IsTruncated", "KeyCount"]] == [
+    assert [answer.text(name) for name in ["Name", "Prefix", "StartAfter", "Delimiter", "MaxKeys", "IsTruncated",
+        "KeyCount"]] == [
         shelf, "boo/", "a", "/", "1000", "false", "2"]
     assert answer.document.find("Contents/Owner") is None and answer.document.find("Marker") is None
     assert answer.document.find("NextContinuationToken") is None
@@ -325,7 +328,8 @@ def test_versions_in_pages(s3, versioned, step):
         assert page["IsTruncated"] == ("NextKeyMarker" in page) == ("NextVersionIdMarker" in page)
     assert len(found) == len(set(found)) == 12 and all(size == step for size in sizes[:-1])
     assert sorted(found) == sorted(version[:2] for version in versions(s3, versioned))
-    rolled = s3.get_paginator("list_object_versions").paginate(Bucket=versioned, Delimiter="/", PaginationConfig={"PageSize": step})
+    rolled = s3.get_paginator("list_object_versions").paginate(Bucket=versioned, Delimiter="/",
+        PaginationConfig={"PageSize": step})
     assert [found["Prefix"] for page in rolled for found in page.get("CommonPrefixes", [])] == ["b/"]
 
 

@@ -273,18 +273,21 @@ def test_of_what_is_not_there(s3, locked):
     assert refused(s3.get_object_legal_hold, **asked) == (404, "NoSuchKey")
     assert refused(s3.put_object_legal_hold, **asked, LegalHold={"Status": "ON"}) == (404, "NoSuchKey")
     assert refused(
-        s3.put_object_retention, **asked, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": later(days=1)}) == (404, "NoSuchKey")
+        s3.put_object_retention, **asked, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": later(days=1)}) == (
+        404, "NoSuchKey")
 
 
 def test_uploads_in_parts_are_locked(s3, locked):
     until = later(hours=1)
     upload = s3.create_multipart_upload(
-        Bucket=locked, Key="k", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until, ObjectLockLegalHoldStatus="ON")["UploadId"]
+        Bucket=locked, Key="k", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until,
+        ObjectLockLegalHoldStatus="ON")["UploadId"]
     tag = s3.upload_part(Bucket=locked, Key="k", UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
     s3.complete_multipart_upload(
         Bucket=locked, Key="k", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
     head = s3.head_object(Bucket=locked, Key="k")
-    assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"], head["ObjectLockLegalHoldStatus"]) == ("GOVERNANCE", until, "ON")
+    assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"], head["ObjectLockLegalHoldStatus"]) == ("GOVERNANCE", until,
+        "ON")
 
 
 def test_copies_are_locked_for_themselves(s3, locked):
@@ -292,7 +295,8 @@ def test_copies_are_locked_for_themselves(s3, locked):
     s3.copy_object(Bucket=locked, Key="to", CopySource=f"{locked}/from")
     assert "ObjectLockLegalHoldStatus" not in s3.head_object(Bucket=locked, Key="to")
     s3.copy_object(
-        Bucket=locked, Key="own", CopySource=f"{locked}/from", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=later(hours=1))
+        Bucket=locked, Key="own", CopySource=f"{locked}/from", ObjectLockMode="GOVERNANCE",
+        ObjectLockRetainUntilDate=later(hours=1))
     assert s3.head_object(Bucket=locked, Key="own")["ObjectLockMode"] == "GOVERNANCE"
 
 
@@ -320,14 +324,16 @@ def test_who_may_see_and_set_locks(s3, other, allow, locked):
 def test_a_locked_put_needs_a_digest(wire, locked):
     """"The Content-MD5 or x-amz-sdk-checksum-algorithm header is required for any request to upload an object
     with a retention period" ("PutObject")."""
-    headers = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": later(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    headers = {"x-amz-object-lock-mode": "GOVERNANCE",
+        "x-amz-object-lock-retain-until-date": later(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ")}
     assert wire.put(f"/{locked}/k", b"x", headers=headers).refusal == (400, "InvalidRequest")
     assert wire.put(f"/{locked}/k", b"x", headers={**headers, "Content-MD5": md5_of(b"x")}).status == 200
 
 
 def test_a_bucket_with_locks_can_be_emptied(s3, locked):
     for number in range(3):
-        s3.put_object(Bucket=locked, Key=f"k{number}", Body=b"", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=later(days=1))
+        s3.put_object(Bucket=locked, Key=f"k{number}", Body=b"", ObjectLockMode="GOVERNANCE",
+            ObjectLockRetainUntilDate=later(days=1))
     s3.put_object(Bucket=locked, Key="held", Body=b"", ObjectLockLegalHoldStatus="ON")
     assert refused(s3.delete_bucket, Bucket=locked) == (409, "BucketNotEmpty")
     empty_bucket(s3, locked)

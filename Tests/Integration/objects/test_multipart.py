@@ -56,7 +56,8 @@ def test_an_upload_from_its_beginning_to_its_end(s3, wire, bucket, large):
 
 def test_parts_may_come_in_any_order_and_be_left_out(s3, bucket, large):
     upload = start(s3, bucket)
-    made = {number: part(s3, bucket, upload, number, body) for number, body in [(10_000, b"last"), (3, large), (7, b"left out"), (5, large)]}
+    made = {number: part(s3, bucket, upload, number, body) for number,
+        body in [(10_000, b"last"), (3, large), (7, b"left out"), (5, large)]}
     done = complete(s3, bucket, upload, [made[3], made[5], made[10_000]])
     assert done["ETag"] == tag_of_parts(large, large, b"last") and read(s3, bucket, "k") == large + large + b"last"
 
@@ -228,7 +229,8 @@ def test_the_list_of_parts(s3, wire, owner, bucket):
     assert (whole["IsTruncated"], whole["StorageClass"], whole["PartNumberMarker"]) == (False, "STANDARD_IA", 0)
     assert whole["Owner"]["ID"] == owner.id and whole["Initiator"]["ID"]
     found, markers = [], []
-    for page in s3.get_paginator("list_parts").paginate(Bucket=bucket, Key="k", UploadId=upload, PaginationConfig={"PageSize": 2}):
+    for page in s3.get_paginator("list_parts").paginate(Bucket=bucket, Key="k", UploadId=upload,
+        PaginationConfig={"PageSize": 2}):
         found += [made["PartNumber"] for made in page["Parts"]]
         markers.append((page["PartNumberMarker"], page["NextPartNumberMarker"], page["IsTruncated"], page["MaxParts"]))
     assert found == list(bodies)
@@ -269,7 +271,8 @@ def test_the_list_of_uploads(s3, bucket, owner, uploads, step):
 def test_uploads_rolled_up(s3, bucket, uploads):
     def listed(**asked):
         page = s3.list_multipart_uploads(Bucket=bucket, **asked)
-        return [upload["Key"] for upload in page.get("Uploads", [])], [found["Prefix"] for found in page.get("CommonPrefixes", [])]
+        return [upload["Key"] for upload in page.get("Uploads", [])], [
+            found["Prefix"] for found in page.get("CommonPrefixes", [])]
 
     assert listed(Prefix="p/") == (["p/1", "p/2"], []) and listed(Prefix="none") == ([], [])
     assert listed(Delimiter="/") == (["a", "b", "b", "b", "z"], ["p/", "q/"])
@@ -303,7 +306,8 @@ def test_who_may_do_what_with_an_upload(s3, other, anonymous, bucket):
         assert refused(client.abort_multipart_upload, **asked) == (403, "AccessDenied")
         assert refused(client.list_multipart_uploads, Bucket=bucket) == (403, "AccessDenied")
         assert refused(client.create_multipart_upload, Bucket=bucket, Key="k") == (403, "AccessDenied")
-        assert refused(client.complete_multipart_upload, **asked, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": "x"}]}) == (
+        assert refused(client.complete_multipart_upload, **asked,
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": "x"}]}) == (
             403, "AccessDenied")
 
 
@@ -392,4 +396,5 @@ def test_a_part_that_is_damaged(s3, wire, bucket):
         f"/{bucket}/k", b"body", query=f"partNumber=1&uploadId={upload}", headers={"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="})
     assert answer.refusal == (400, "BadDigest")
     assert "Parts" not in s3.list_parts(Bucket=bucket, Key="k", UploadId=upload)
-    assert wire.put(f"/{bucket}/k", query=f"partNumber=1&uploadId={upload}", length=False).refusal == (411, "MissingContentLength")
+    assert wire.put(f"/{bucket}/k", query=f"partNumber=1&uploadId={upload}", length=False).refusal == (
+        411, "MissingContentLength")

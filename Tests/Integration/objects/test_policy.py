@@ -80,7 +80,8 @@ def test_how_long_a_policy_may_be(s3, bucket):
     """Twenty kilobytes."""
     long = policy({**statement(bucket, "s3:GetObject"), "Sid": "x" * 20_481})
     assert refused(s3.put_bucket_policy, Bucket=bucket, Policy=long)[0] == 400
-    fits = policy(*[statement(bucket, "s3:GetObject", resources=[f"arn:aws:s3:::{bucket}/{number:03}{'x' * 100}"]) for number in range(80)])
+    fits = policy(*[statement(bucket, "s3:GetObject",
+        resources=[f"arn:aws:s3:::{bucket}/{number:03}{'x' * 100}"]) for number in range(80)])
     assert len(fits) < 20_480
     s3.put_bucket_policy(Bucket=bucket, Policy=fits)
 
@@ -152,7 +153,8 @@ def test_attributes_need_both(s3, other, stranger, bucket, say):
     """s3:GetObjectAttributes besides s3:GetObject ("GetObjectAttributes", permissions)."""
     fill(s3, bucket, ["k"])
     asked = dict(Bucket=bucket, Key="k", ObjectAttributes=["ETag"])
-    for actions, able in [("s3:GetObject", False), ("s3:GetObjectAttributes", False), (["s3:GetObject", "s3:GetObjectAttributes"], True)]:
+    for actions, able in [("s3:GetObject", False), ("s3:GetObjectAttributes", False),
+        (["s3:GetObject", "s3:GetObjectAttributes"], True)]:
         say(bucket, statement(bucket, actions, principal={"AWS": stranger.number}))
         assert may(other, "get_object_attributes", **asked) is able, actions
 
@@ -174,7 +176,8 @@ def test_which_keys_a_policy_means(s3, other, anonymous, bucket, say):
 
     def readable(*resources):
         say(bucket, statement(bucket, "s3:GetObject", resources=[f"arn:aws:s3:::{bucket}/{text}" for text in resources]))
-        return [key for key in ["closed/a", "open", "open/a", "open/b/c", "x12y", "x1y"] if may(anonymous, "get_object", Bucket=bucket, Key=key)]
+        return [key for key in ["closed/a", "open", "open/a", "open/b/c", "x12y", "x1y"] if may(anonymous, "get_object",
+            Bucket=bucket, Key=key)]
 
     assert readable("open/*") == ["open/a", "open/b/c"]
     assert readable("open/?") == ["open/a"]
@@ -234,7 +237,8 @@ def test_who_may_see_and_set_policies(s3, other, anonymous, bucket):
 
 def test_another_account_cannot_set_policies_even_if_it_may(s3, other, stranger, bucket, say):
     """405 for who has the right and is of another account ("GetBucketPolicy")."""
-    say(bucket, statement(bucket, ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"], principal={"AWS": stranger.number}))
+    say(bucket, statement(bucket, ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"],
+        principal={"AWS": stranger.number}))
     assert refused(other.get_bucket_policy, Bucket=bucket) == (405, "MethodNotAllowed")
     assert refused(other.put_bucket_policy, Bucket=bucket, Policy=policy(statement(bucket, "s3:*"))) == (405, "MethodNotAllowed")
     assert refused(other.delete_bucket_policy, Bucket=bucket) == (405, "MethodNotAllowed")
@@ -279,8 +283,10 @@ def test_conditions_of_reading(s3, stranger, bucket, say, condition, headers, ab
 
 # Conditions on listing, and the query.
 LISTING = [
-    ({"StringEquals": {"s3:prefix": "a/"}}, "list-type=2&prefix=a%2F", True), ({"StringEquals": {"s3:prefix": "a/"}}, "prefix=a%2F", True),
-    ({"StringEquals": {"s3:prefix": "a/"}}, "list-type=2&prefix=b%2F", False), ({"StringEquals": {"s3:prefix": "a/"}}, "list-type=2", False),
+    ({"StringEquals": {"s3:prefix": "a/"}}, "list-type=2&prefix=a%2F", True),
+    ({"StringEquals": {"s3:prefix": "a/"}}, "prefix=a%2F", True),
+    ({"StringEquals": {"s3:prefix": "a/"}}, "list-type=2&prefix=b%2F", False),
+    ({"StringEquals": {"s3:prefix": "a/"}}, "list-type=2", False),
     ({"StringLike": {"s3:prefix": ["a/*", ""]}}, "list-type=2&prefix=a%2Fb", True),
     ({"StringEquals": {"s3:delimiter": "/"}}, "list-type=2&delimiter=%2F", True),
     ({"StringEquals": {"s3:delimiter": "/"}}, "list-type=2", False),

@@ -178,7 +178,8 @@ def test_a_client_that_goes_in_the_middle(wire, bucket):
         with socket.create_connection(("127.0.0.1", wire.port)) as connection:
             lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
             connection.sendall(
-                f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{wire.port}\r\nContent-Length: 100000\r\n{lines}\r\n".encode() + b"x" * 50_000)
+                f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{wire.port}\r\nContent-Length: 100000\r\n{lines}\r\n".encode(
+                    ) + b"x" * 50_000)
     time.sleep(0.3)
     assert wire.get(f"/{bucket}/k").body == b"old" and wire.head(f"/{bucket}/new").status == 404
 
@@ -192,7 +193,8 @@ def test_a_length_that_is_none(wire, bucket, length):
 def test_a_body_larger_than_one_request_may_bring(wire, bucket):
     """Refused from its stated length, before any of it is sent."""
     length = str((5 << 30) + 1)
-    answer = wire.put(f"/{bucket}/k", payload_hash="UNSIGNED-PAYLOAD", changed={"Content-Length": length, "Expect": "100-continue"})
+    answer = wire.put(f"/{bucket}/k", payload_hash="UNSIGNED-PAYLOAD",
+        changed={"Content-Length": length, "Expect": "100-continue"})
     assert answer.refusal == (400, "EntityTooLarge")
 
 

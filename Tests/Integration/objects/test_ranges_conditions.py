@@ -67,7 +67,8 @@ def test_a_range_of_nothing(wire, shelf, text):
     assert wire.get(f"/{shelf}/empty", headers={"Range": text}).refusal == (416, "InvalidRange")
 
 
-@pytest.mark.parametrize("text", ["bytes", "bytes=", "bytes=a-b", "bytes=5-1", "lines=0-1", "bytes=--1", "bytes=1", "0-5", "bytes=0-1,5-6"])
+@pytest.mark.parametrize("text",
+    ["bytes", "bytes=", "bytes=a-b", "bytes=5-1", "lines=0-1", "bytes=--1", "bytes=1", "0-5", "bytes=0-1,5-6"])
 def test_a_range_that_is_none_is_not_heard(wire, shelf, text):
     got = wire.get(f"/{shelf}/k", headers={"Range": text})
     assert got.status == 200 and got.body == BODY and "content-range" not in got.headers

@@ -65,7 +65,8 @@ def test_a_days_work(old, s3, bucket):
     assert old.get_object_acl(Bucket=bucket, Key="a b/ü")["Grants"] and "Uploads" not in old.list_multipart_uploads(Bucket=bucket)
     upload = old.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
     tag = old.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"part")["ETag"]
-    old.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    old.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
     old.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/parts")
     assert read(s3, bucket, "copy") == b"part"
     old.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "copy"}, {"Key": "parts"}]})
@@ -74,7 +75,8 @@ def test_a_days_work(old, s3, bucket):
 
 
 SUBRESOURCES = [
-    "acl", "lifecycle", "location", "logging", "notification", "policy", "requestPayment", "uploads", "versioning", "versions", "website",
+    "acl", "lifecycle", "location", "logging", "notification", "policy", "requestPayment", "uploads", "versioning", "versions",
+    "website",
     "cors", "tagging"]
 
 
@@ -93,13 +95,16 @@ def test_headers_and_dates(hand, bucket):
     assert hand.send("PUT", path, b"x", extra={"x-amz-meta-b": "2", "x-amz-meta-a": "1"}).status == 200
     assert hand.send("GET", path, extra={"x-amz-date": email.utils.formatdate(usegmt=True)}, date="").status == 200
     assert hand.send("GET", path, date=email.utils.formatdate()).status == 200, "-0000 for GMT"
-    assert hand.send("GET", path, date=email.utils.formatdate(time.time() - 1200, usegmt=True)).refusal == (403, "RequestTimeTooSkewed")
-    assert hand.send("GET", path, date=email.utils.formatdate(time.time() + 1200, usegmt=True)).refusal == (403, "RequestTimeTooSkewed")
+    assert hand.send("GET", path, date=email.utils.formatdate(time.time() - 1200, usegmt=True)).refusal == (
+        403, "RequestTimeTooSkewed")
+    assert hand.send("GET", path, date=email.utils.formatdate(time.time() + 1200, usegmt=True)).refusal == (
+        403, "RequestTimeTooSkewed")
     assert hand.send("GET", path, date="").status == 403
     assert hand.send("GET", path, secret="x" * 40).refusal == (403, "SignatureDoesNotMatch")
     headers = hand.headers("GET", path)
     assert hand.open_wire.get(path, headers={**headers, "x-amz-meta-c": "3"}).refusal == (403, "SignatureDoesNotMatch")
-    assert hand.open_wire.get(path, headers={**headers, "Authorization": "AWS AKIAAAAAAAAAAAAAAAAA:AAAA"}).refusal == (403, "InvalidAccessKeyId")
+    assert hand.open_wire.get(path, headers={**headers, "Authorization": "AWS AKIAAAAAAAAAAAAAAAAA:AAAA"}).refusal == (
+        403, "InvalidAccessKeyId")
     for malformed in ["AWS", "AWS x", "AWS :", "AWS a:b:c"]:
         assert hand.open_wire.get(path, headers={**headers, "Authorization": malformed}).status in (400, 403)
     assert hand.send("DELETE", path).status == 204
@@ -115,16 +120,19 @@ def test_presigned(s3, hand, bucket):
     query = hand.presigned("GET", path)
     later = query.replace("Expires=", "Expires=9")
     assert hand.open_wire.get(path, query=later).refusal == (403, "SignatureDoesNotMatch")
-    assert hand.open_wire.get(path, query="&".join(part for part in query.split("&") if not part.startswith("Expires"))).status == 403
+    assert hand.open_wire.get(path,
+        query="&".join(part for part in query.split("&") if not part.startswith("Expires"))).status == 403
     override = "response-content-type=text/x-b"
     assert hand.open_wire.get(
-        path, query=f"{override.replace('/', '%2F')}&{hand.presigned('GET', path, resource=f'{path}?{override}')}").headers["content-type"] == "text/x-b"
+        path, query=f"{override.replace('/', '%2F')}&{hand.presigned('GET', path, resource=f'{path}?{override}')}").headers[
+            "content-type"] == "text/x-b"
 
 
 # Buckets in the Host header.
 
 def hosts(simulated, bucket):
-    return [f"{bucket}.s3.{simulated.region}.example.com", f"{bucket}.s3.example.com:{simulated.port}", f"{bucket}.localhost:{simulated.port}"]
+    return [f"{bucket}.s3.{simulated.region}.example.com", f"{bucket}.s3.example.com:{simulated.port}",
+        f"{bucket}.localhost:{simulated.port}"]
 
 
 def test_the_bucket_in_the_hosts_name(simulated, s3, wire, bucket):
@@ -145,7 +153,8 @@ def test_the_hosts_bucket_in_version_2(simulated, s3, hand, bucket):
     for host in hosts(simulated, bucket):
         headers = hand.headers("GET", f"/{bucket}/k")
         assert hand.open_wire.get("/k", headers={**headers, "Host": host}).body == b"x"
-        assert hand.open_wire.get("/k", headers={**hand.headers("GET", "/k"), "Host": host}).refusal == (403, "SignatureDoesNotMatch")
+        assert hand.open_wire.get("/k", headers={**hand.headers("GET", "/k"), "Host": host}).refusal == (
+            403, "SignatureDoesNotMatch")
 
 
 def test_a_buckets_life_by_its_host(simulated, wire):

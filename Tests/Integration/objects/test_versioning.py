@@ -90,7 +90,8 @@ def test_a_delete_marker_hides(s3, wire, versioned):
         assert (answer.headers["x-amz-delete-marker"], answer.headers["x-amz-version-id"]) == ("true", marker)
     assert wire.get(f"/{versioned}/k").code == "NoSuchKey"
     # Asked for by its name it is no object.
-    for answer in (wire.get(f"/{versioned}/k", query=f"versionId={marker}"), wire.head(f"/{versioned}/k", query=f"versionId={marker}")):
+    for answer in (wire.get(f"/{versioned}/k", query=f"versionId={marker}"),
+        wire.head(f"/{versioned}/k", query=f"versionId={marker}")):
         assert answer.status == 405 and answer.headers["x-amz-delete-marker"] == "true"
         assert answer.headers["allow"] == "DELETE" and answer.headers["last-modified"]
     assert wire.get(f"/{versioned}/k", query=f"versionId={marker}").code == "MethodNotAllowed"
@@ -172,7 +173,8 @@ def test_many_removals(s3, versioned):
     assert by_key["b"]["DeleteMarker"] is True and by_key["b"]["DeleteMarkerVersionId"] and "VersionId" not in by_key["b"]
     assert by_key["never"]["DeleteMarker"] is True
     marker = by_key["b"]["DeleteMarkerVersionId"]
-    answer = s3.delete_objects(Bucket=versioned, Delete={"Objects": [{"Key": "b", "VersionId": marker}, {"Key": "a", "VersionId": second}]})
+    answer = s3.delete_objects(Bucket=versioned,
+        Delete={"Objects": [{"Key": "b", "VersionId": marker}, {"Key": "a", "VersionId": second}]})
     by_key = {found["Key"]: found for found in answer["Deleted"]}
     assert by_key["b"] == {"Key": "b", "VersionId": marker, "DeleteMarker": True, "DeleteMarkerVersionId": marker}
     assert read(s3, versioned, "b") == b"x" and refused(s3.head_object, Bucket=versioned, Key="a")[0] == 404
