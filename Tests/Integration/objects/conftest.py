@@ -8,7 +8,7 @@ import botocore
 import botocore.config
 import pytest
 
-import wire as wires
+from objects import wire as wires
 
 
 class Account:

@@ -4,7 +4,7 @@
 import botocore.exceptions
 import pytest
 
-from wire import fill, md5_of, new_name, read, refused, status
+from objects.wire import fill, md5_of, new_name, read, refused, status
 
 EVERYONE = "http://acs.amazonaws.com/groups/global/AllUsers"
 ACCOUNTS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"

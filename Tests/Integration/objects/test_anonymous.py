@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wire import fill, read, refused, status
+from objects.wire import fill, read, refused, status
 
 SUBRESOURCES = [
     "acl", "cors", "encryption", "lifecycle", "location", "logging", "notification", "object-lock", "ownershipControls", "policy",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from wire import a_bucket, fields, new_name, quoted, refused, status
+from objects.wire import a_bucket, fields, new_name, quoted, refused, status
 
 
 def test_a_bucket_from_its_making_to_its_end(s3):

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from wire import base64_of, read, refused, tag_of
+from objects.wire import base64_of, read, refused, tag_of
 
 BODY = b"checksummed" * 1000
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from wire import base64_of, new_name, quoted, read, refused, tag_of
+from objects.wire import base64_of, new_name, quoted, read, refused, tag_of
 
 BODY = b"what is copied" * 1000
 TAG, OTHER = tag_of(BODY), '"00000000000000000000000000000000"'

@@ -3,7 +3,7 @@
 
 import pytest
 
-from wire import md5_of, new_name, refused, status
+from objects.wire import md5_of, new_name, refused, status
 
 
 def rule(origins="http://a.example", methods="GET", **more):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from wire import base64_of, md5_of, read, refused, status, tag_of
+from objects.wire import base64_of, md5_of, read, refused, status, tag_of
 
 BODY = os.urandom(70_000)
 KEY, OTHER = b"k" * 32, b"o" * 32

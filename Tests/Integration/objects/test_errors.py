@@ -3,7 +3,7 @@ Reference)."""
 
 import pytest
 
-from wire import Wire, a_bucket, fill, md5_of, quoted
+from objects.wire import Wire, a_bucket, fill, md5_of, quoted
 
 # Each sub-resource of a bucket that can be written: a document that is right, and its root element.
 DOCUMENTS = {

@@ -5,7 +5,7 @@ import urllib.parse
 
 import pytest
 
-from wire import quoted, read
+from objects.wire import quoted, read
 
 KEYS = [
     # Paths that a file system, a proxy or a client would change.

@@ -14,7 +14,7 @@ import boto3
 import botocore.config
 import pytest
 
-from wire import fill, md5_of, new_name, refused, remove_bucket, status, versions
+from objects.wire import fill, md5_of, new_name, refused, remove_bucket, status, versions
 
 
 def rule(name="r", **more):

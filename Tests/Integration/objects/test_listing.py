@@ -6,7 +6,7 @@ import urllib.parse
 
 import pytest
 
-from wire import a_bucket, fill, new_name, refused, tag_of, versions
+from objects.wire import a_bucket, fill, new_name, refused, tag_of, versions
 
 KEYS = ["asdf", "boo/bar", "boo/baz/xyzzy", "cquux/bla", "cquux/thud", "x", "y/1", "y/2", "y/3/z"]
 

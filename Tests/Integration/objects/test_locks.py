@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from wire import empty_bucket, md5_of, read, refused, status, versions
+from objects.wire import empty_bucket, md5_of, read, refused, status, versions
 
 
 @pytest.fixture

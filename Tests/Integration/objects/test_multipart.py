@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from wire import new_name, read, refused, status, tag_of, tag_of_parts, versions
+from objects.wire import new_name, read, refused, status, tag_of, tag_of_parts, versions
 
 LEAST = 5 << 20
 

@@ -3,7 +3,7 @@ Amazon S3 User Guide)."""
 
 import pytest
 
-from wire import md5_of, read, refused, status
+from objects.wire import md5_of, read, refused, status
 
 
 def set_ownership(s3, bucket, name):

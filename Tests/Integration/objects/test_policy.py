@@ -6,7 +6,7 @@ import json
 import botocore.exceptions
 import pytest
 
-from wire import fill, new_name, read, refused, status
+from objects.wire import fill, new_name, read, refused, status
 
 
 def policy(*statements):

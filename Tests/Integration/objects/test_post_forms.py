@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 
-from wire import read, tag_of
+from objects.wire import read, tag_of
 
 
 def form(fields, file=b"file", name="a.txt", content_type="text/plain", after=()):

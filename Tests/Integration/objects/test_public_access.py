@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wire import fill, md5_of, read, refused, status
+from objects.wire import fill, md5_of, read, refused, status
 
 NAMES = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"]
 

@@ -8,7 +8,7 @@ import os
 import botocore.exceptions
 import pytest
 
-from wire import a_bucket, empty_bucket, read, refused, tag_of, tag_of_parts
+from objects.wire import a_bucket, empty_bucket, read, refused, tag_of, tag_of_parts
 
 BODY = bytes(range(256)) * 40
 

@@ -12,7 +12,7 @@ import boto3
 import botocore.config
 import pytest
 
-from wire import new_name, quoted, read
+from objects.wire import new_name, quoted, read
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import urllib.parse
 
 import pytest
 
-from wire import md5_of, new_name, read, refused, status
+from objects.wire import md5_of, new_name, read, refused, status
 
 
 def tags(**pairs):

@@ -5,7 +5,7 @@ import concurrent.futures
 
 import pytest
 
-from wire import fill, quoted, read, refused, status, tag_of, versions
+from objects.wire import fill, quoted, read, refused, status, tag_of, versions
 
 
 def set_state(s3, bucket, state):

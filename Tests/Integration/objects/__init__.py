@@ -1,0 +1,1 @@
+"""The conformance suite of the object store: AWS's documented behaviour, one file a feature group."""
