@@ -71,6 +71,8 @@ ORIGINS = [
     ("http://a.*", "http://a.example", "http://a.example"),
     ("http://a*e", "http://a.example", "http://a.example"), ("*a.example", "https://xa.example", "https://xa.example"),
     ("http://A.example", "http://a.example", None),
+    # What a wildcard stands between does not overlap.
+    ("http://ab*b.example", "http://ab.example", None), ("http://ab*b.example", "http://abb.example", "http://abb.example"),
 ]
 
 
