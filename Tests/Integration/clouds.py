@@ -1,6 +1,7 @@
 """A whole cloud for the stories: started by `karri up` from the built program, in folders and under
 names of its own, and removed by `karri uninstall`. Clients are the real boto3 and aws command."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -18,9 +19,14 @@ PROGRAM = os.environ.get("KARRI_PROGRAM", str(ROOT / ".build/debug/karri"))
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A free port whose next one is free for the meters: below those that the kernel lends to clients, which
+    the tests' own connections may hold by the time that the cloud wants it."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError), socket.socket() as own, socket.socket() as meters:
+            own.bind(("127.0.0.1", port))
+            meters.bind(("127.0.0.1", port + 1))
+            return port
 
 
 class Cloud:

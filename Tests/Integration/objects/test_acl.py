@@ -73,7 +73,7 @@ PERMISSIONS = [
 
 
 @pytest.mark.parametrize("permission, header", PERMISSIONS)
-def test_grants_in_headers(wire, s3, owner, stranger, make_bucket, permission, header):
+def test_grants_in_headers(wire, s3, stranger, make_bucket, permission, header):
     bucket = make_bucket()
     text = f'id="{stranger.id}", uri="{EVERYONE}"'
     expected = sorted([(stranger.id, permission), (EVERYONE, permission)])

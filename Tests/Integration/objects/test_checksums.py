@@ -232,7 +232,7 @@ def test_no_checksum_of_a_part_of_the_body(wire, bucket):
 
 
 @ALGORITHMS
-def test_listings_tell_the_algorithm(s3, wire, bucket, name):
+def test_listings_tell_the_algorithm(wire, bucket, name):
     wire.put(f"/{bucket}/k", BODY, headers={f"x-amz-checksum-{name.lower()}": sum_of(name, BODY)})
     for query, path in [("", "Contents"), ("list-type=2", "Contents"), ("versions", "Version")]:
         answer = wire.get(f"/{bucket}", query=query)

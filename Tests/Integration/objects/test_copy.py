@@ -43,7 +43,7 @@ def test_copies_of_all_sizes(s3, bucket, size):
     assert read(s3, bucket, "to") == body
 
 
-def test_a_copy_into_another_bucket(s3, bucket, source, make_bucket):
+def test_a_copy_into_another_bucket(s3, source, make_bucket):
     there = make_bucket()
     s3.copy_object(Bucket=there, Key="to", CopySource=source)
     assert read(s3, there, "to") == BODY

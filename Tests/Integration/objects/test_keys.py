@@ -23,7 +23,7 @@ CONTROLS = ["a\tb", "a\nb", "a\rb", "a\x01b", "a\x1fb", "\x7f", "\x85", "a\x0bb"
 
 
 @pytest.mark.parametrize("key", KEYS + CONTROLS, ids=ascii)
-def test_a_key(s3, wire, bucket, key):
+def test_a_key(wire, bucket, key):
     """Put, headed, read, listed, tagged, copied and removed under its name."""
     path = f"/{bucket}/{quoted(key)}"
     body = key.encode()

@@ -2,11 +2,8 @@
 of its own whose days are short."""
 
 import datetime
-import os
-import pathlib
 import re
 import signal
-import socket
 import subprocess
 import time
 
@@ -14,6 +11,7 @@ import boto3
 import botocore.config
 import pytest
 
+from clouds import PROGRAM, free_port
 from objects.wire import fill, md5_of, new_name, refused, remove_bucket, status, versions
 
 
@@ -159,14 +157,11 @@ DAY_SECONDS = 2
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """An object store alone whose days have two seconds; its client."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     root = tmp_path_factory.mktemp("quick")
-    program = os.environ.get("KARRI_PROGRAM", str(pathlib.Path(__file__).resolve().parents[3] / ".build/debug/karri"))
     log = open(root / "log", "w+")
     process = subprocess.Popen(
-        [program, "start", "--role", "objects", "--root", str(root), "--port", str(port), "--lifecycle-day", str(DAY_SECONDS)],
+        [PROGRAM, "start", "--role", "objects", "--root", str(root), "--port", str(port), "--lifecycle-day", str(DAY_SECONDS)],
         stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 30

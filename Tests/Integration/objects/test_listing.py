@@ -271,7 +271,7 @@ def test_a_bucket_with_nothing_in_it(s3, wire, bucket):
         assert wire.get(f"/{new_name()}", query=query).refusal == (404, "NoSuchBucket")
 
 
-def test_more_than_a_page(simulated, s3, bucket):
+def test_more_than_a_page(s3, bucket):
     """A page has a thousand keys, whatever is asked for."""
     keys = sorted(f"{number % 7}/{number:04}" for number in range(1007))
     with concurrent.futures.ThreadPoolExecutor(6) as pool:

@@ -24,7 +24,7 @@ def soon():
     return later(seconds=3)
 
 
-def test_a_locked_bucket(s3, wire, locked):
+def test_a_locked_bucket(s3, locked):
     found = s3.get_object_lock_configuration(Bucket=locked)["ObjectLockConfiguration"]
     assert found == {"ObjectLockEnabled": "Enabled"}
     assert s3.get_bucket_versioning(Bucket=locked)["Status"] == "Enabled"

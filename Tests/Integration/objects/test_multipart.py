@@ -30,7 +30,7 @@ def complete(s3, bucket, upload, parts, key="k", **how):
     return s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **how)
 
 
-def test_an_upload_from_its_beginning_to_its_end(s3, wire, bucket, large):
+def test_an_upload_from_its_beginning_to_its_end(s3, bucket, large):
     begun = s3.create_multipart_upload(Bucket=bucket, Key="a/ü", ContentType="text/x-a", Metadata={"a": "b"}, Tagging="t=1")
     upload = begun["UploadId"]
     assert begun["Bucket"] == bucket and begun["Key"] == "a/ü" and upload

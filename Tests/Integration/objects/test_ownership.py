@@ -27,7 +27,7 @@ def test_controls_that_are_wrong(wire, bucket, document):
     assert answer.refusal == (400, "MalformedXML")
 
 
-def test_enforced_there_are_no_lists(s3, owner, anonymous, make_bucket):
+def test_enforced_there_are_no_lists(s3, owner, make_bucket):
     bucket = make_bucket(ObjectOwnership="BucketOwnerEnforced")
     off = (400, "AccessControlListNotSupported")
     for name in ["public-read", "authenticated-read", "bucket-owner-read", "private"]:

@@ -159,7 +159,7 @@ def test_attributes_need_both(s3, other, stranger, bucket, say):
         assert may(other, "get_object_attributes", **asked) is able, actions
 
 
-def test_a_copy_needs_both_ends(s3, other, stranger, make_bucket, say):
+def test_a_copy_needs_both_ends(s3, other, make_bucket, say):
     source, target = make_bucket(), make_bucket()
     fill(s3, source, ["k"])
     asked = dict(Bucket=target, Key="to", CopySource=f"{source}/k")
@@ -171,7 +171,7 @@ def test_a_copy_needs_both_ends(s3, other, stranger, make_bucket, say):
     assert refused(other.copy_object, **asked) == (403, "AccessDenied")
 
 
-def test_which_keys_a_policy_means(s3, other, anonymous, bucket, say):
+def test_which_keys_a_policy_means(s3, anonymous, bucket, say):
     fill(s3, bucket, ["open/a", "open/b/c", "closed/a", "x1y", "x12y", "open"])
 
     def readable(*resources):
@@ -235,7 +235,7 @@ def test_who_may_see_and_set_policies(s3, other, anonymous, bucket):
     assert refused(s3.get_bucket_policy, Bucket=bucket) == (404, "NoSuchBucketPolicy")
 
 
-def test_another_account_cannot_set_policies_even_if_it_may(s3, other, stranger, bucket, say):
+def test_another_account_cannot_set_policies_even_if_it_may(other, stranger, bucket, say):
     """405 for who has the right and is of another account ("GetBucketPolicy")."""
     say(bucket, statement(bucket, ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"],
         principal={"AWS": stranger.number}))
@@ -392,7 +392,7 @@ def test_many_removals_are_allowed_one_by_one(s3, other, bucket, say):
     assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["closed/a"]
 
 
-def test_a_policy_says_nothing_of_others_objects(s3, other, anonymous, stranger, bucket, say):
+def test_a_policy_says_nothing_of_others_objects(s3, other, anonymous, bucket, say):
     """An object that belongs to its writer is opened by its own list alone."""
     say(bucket, statement(bucket, ["s3:PutObject", "s3:GetObject"]))
     other.put_object(Bucket=bucket, Key="theirs", Body=b"x")

@@ -129,7 +129,7 @@ def test_where_the_browser_goes_then(bucket, poster, name):
         "http://a.example/done?x=1&") and f"bucket={bucket}" in location and "key=k" in location and "etag=%22" in location
 
 
-def test_fields_that_are_kept(s3, wire, bucket, poster):
+def test_fields_that_are_kept(s3, bucket, poster):
     fields = [
         ("key", "k"), ("acl", "public-read"), ("Content-Type", "text/x-a"), ("Cache-Control", "no-store"),
         ("Content-Disposition", "inline"),
@@ -252,7 +252,7 @@ def test_another_buckets_policy(poster, make_bucket, open_wire):
     assert open_wire.post(f"/{make_bucket()}", body, headers={"Content-Type": kind}).refusal == (403, "AccessDenied")
 
 
-def test_forms_that_are_none(poster, open_wire, wire, bucket):
+def test_forms_that_are_none(poster, wire, bucket):
     body, kind = form([("key", "k")] + poster.signed(poster.policy([["starts-with", "$key", ""]])))
     for other in ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"]:
         answer = poster.raw(body, other)
@@ -267,7 +267,7 @@ def test_forms_that_are_none(poster, open_wire, wire, bucket):
     assert wire.get(f"/{bucket}", query="list-type=2").text("KeyCount") == "0"
 
 
-def test_what_comes_after_the_file_is_not_heard(s3, wire, bucket, poster):
+def test_what_comes_after_the_file_is_not_heard(s3, bucket, poster):
     answer = poster.send([("key", "k")], [["starts-with", "$key", ""]], after=[("acl", "public-read"), ("x-amz-meta-a", "b")])
     assert answer.status in (204, 400)
     if answer.status == 204:
@@ -281,7 +281,7 @@ def test_a_damaged_file(wire, bucket, poster):
     assert wire.head(f"/{bucket}/k").status == 404
 
 
-def test_pages_of_other_origins(s3, owner, open_wire, bucket, poster):
+def test_pages_of_other_origins(s3, open_wire, bucket, poster):
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["POST"]}]})
     body, kind = form([("key", "k")] + poster.signed(poster.policy([{"bucket": bucket}, *poster.COVERED, ["eq", "$key", "k"]])))
     answer = open_wire.post(f"/{bucket}", body, headers={"Content-Type": kind, "Origin": "http://a.example"})

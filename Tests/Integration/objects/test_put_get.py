@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from objects.wire import base64_of, fields, fill, md5_of, read, refused, status, tag_of, versions
+from objects.wire import base64_of, fill, md5_of, read, refused, tag_of, versions
 
 # Around the edges of how bodies are kept.
 SIZES = [0, 1, 1023, 8191, 8192, 8193, 65_536, 262_145, 3_000_001]

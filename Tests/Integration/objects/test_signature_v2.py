@@ -157,7 +157,7 @@ def test_the_hosts_bucket_in_version_2(simulated, s3, hand, bucket):
             403, "SignatureDoesNotMatch")
 
 
-def test_a_buckets_life_by_its_host(simulated, wire):
+def test_a_buckets_life_by_its_host(wire):
     name = new_name()
     headers = {"Host": f"{name}.s3.example.com"}
     assert wire.put("/", headers=headers).status == 200
