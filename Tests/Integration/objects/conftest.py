@@ -29,11 +29,21 @@ def owner(simulated):
 
 
 @pytest.fixture(scope="session")
-def stranger(simulated):
+def make_account(simulated):
+    """Makes accounts by their names."""
+
+    def make(name):
+        simulated.karri("account", "create", name)
+        made = json.loads((simulated.root / f"etc/karri/credentials/{name}.json").read_text())
+        return Account(simulated, made["accessKey"], made["secretKey"])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stranger(make_account):
     """Another account, which is nobody to the first."""
-    simulated.karri("account", "create", "conformance-stranger")
-    made = json.loads((simulated.root / "etc/karri/credentials/conformance-stranger.json").read_text())
-    return Account(simulated, made["accessKey"], made["secretKey"])
+    return make_account("conformance-stranger")
 
 
 @pytest.fixture(scope="session")

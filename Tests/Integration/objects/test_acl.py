@@ -160,6 +160,14 @@ def test_lists_that_are_wrong(wire, s3, owner, stranger, bucket, headers, body, 
         assert read(s3, bucket, "k") == b"x"
 
 
+def test_an_account_can_be_named_as_soon_as_it_is_there(wire, bucket, make_account):
+    """Also where one that is not there was looked for just before."""
+    assert wire.put(f"/{bucket}", query="acl", headers={"x-amz-grant-read": f"id={NOBODY}"}).refusal == (400, "InvalidArgument")
+    newcomer = make_account(new_name("a"))
+    assert wire.put(f"/{bucket}", query="acl", headers={"x-amz-grant-read": f"id={newcomer.id}"}).status == 200
+    assert newcomer.s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
 def test_neither_headers_nor_a_document(wire, bucket):
     assert wire.put(f"/{bucket}", query="acl").refusal in [(400, "MissingSecurityHeader"), (400, "MalformedACLError")]
 
