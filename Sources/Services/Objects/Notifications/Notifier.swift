@@ -105,9 +105,15 @@ public final class Notifier: Sendable {
             if !waits { state.served.remove(target) }
             return waits
         }) {
-            while let message = try await queue.first(for: target) {
-                try await deliver(message, to: target)
-                try await queue.remove(message)
+            do {
+                while let message = try await queue.first(for: target) {
+                    try await deliver(message, to: target)
+                    try await queue.remove(message)
+                }
+            } catch let fault as Fault {
+                log.warning("the queue of messages fails", metadata: ["target": "\(target)", "fault": "\(fault)"])
+                state.withLock { _ = $0.waiting.insert(target) }
+                try await Task.sleep(for: Notifier.pauseMax)
             }
         }
     }
