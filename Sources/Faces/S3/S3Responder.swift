@@ -122,7 +122,9 @@ struct S3Responder: Sendable {
             body = call.body
             trace.session = call.caller.session
             try await checkOwners(found, call)
-            return try await perform(found, call)
+            var response = try await perform(found, call)
+            if try await isCharged(found, call) { response.headers[.requestCharged] = "requester" }
+            return response
         } catch {
             // What the body was refused for is the reason of all that followed.
             let refusal = (body?.refusal ?? S3Error(of: error)).about(found)
@@ -146,6 +148,12 @@ struct S3Responder: Sendable {
             }
             if let bucket { try await objects.checkOwner(number, of: bucket) }
         }
+    }
+
+    /// Whether the caller pays for the call in the owner's stead.
+    private func isCharged(_ operation: S3Operation, _ call: S3Call) async throws -> Bool {
+        guard call.header("x-amz-request-payer") != nil, let bucket = operation.bucket else { return false }
+        return try await objects.isPaid(byCallerOf: bucket, call.caller)
     }
 
     private func perform(_ operation: S3Operation, _ call: S3Call) async throws -> Response {

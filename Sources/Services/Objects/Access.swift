@@ -75,6 +75,12 @@ extension ObjectsService {
             throw Fault(.expired, "The provided token has expired.", kind: .bucket)
         }
         guard try isAllowed(action, on: bucket, key: key, object: object, by: caller) else { throw Fault.accessDenied }
+        // Who uses what others pay for says that they do not (Amazon S3 User Guide, "Requester Pays buckets").
+        if bucket.settings.requesterPays == true, caller.account != bucket.account {
+            guard caller.account != nil, caller.condition("s3:x-amz-request-payer")?.texts == ["requester"] else {
+                throw Fault.accessDenied
+            }
+        }
     }
 
     private func isAllowed(

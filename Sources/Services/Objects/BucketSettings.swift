@@ -14,6 +14,12 @@ extension ObjectsService {
         try await bucket(name, for: action, by: caller).settings
     }
 
+    /// Whether a call on a bucket is paid by its caller and not by the bucket's owner.
+    public func isPaid(byCallerOf name: String, _ caller: Caller) async throws(Fault) -> Bool {
+        let bucket = try await bucket(named: name)
+        return bucket.settings.requesterPays == true && caller.account != bucket.account
+    }
+
     /// Which pages of other origins may call, as a browser asks whoever it is; nil where nothing is set.
     public func corsRules(of name: String) async throws(Fault) -> [CORSRule]? { try await bucket(named: name).settings.cors }
 

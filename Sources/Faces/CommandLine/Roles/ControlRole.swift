@@ -116,7 +116,7 @@ struct ControlProcess: Sendable {
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
         let store = try await ObjectStore(
             bodies, folder: installation.objects, identity: services.identity,
-            accounts: CloudAccounts(identity: services.identity, chance: chance), seal: seal,
+            accounts: CloudAccounts(identity: services.identity), seal: seal,
             ObjectStore.Settings(
                 region: configuration.region, isSecure: configuration.security != .none,
                 day: .seconds(configuration.lifecycleDaySeconds),
