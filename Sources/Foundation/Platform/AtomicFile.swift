@@ -1,18 +1,23 @@
 //  Files that are either the old or the new one after a power cut, never half.
 
 import Model
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
 public enum AtomicFile {
+    private static let written = Atomic<UInt64>(0)
+
     /// Replaces `path` with `bytes`: written beside it, synced, renamed, and the folder synced.
     ///
     /// - Parameter mode: The new file's permissions, regardless of the process's umask.
     /// - Throws: `Fault.storage`; the old file is then untouched.
     public static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o600) throws(Fault) {
-        let temporary = "\(path).new.\(getpid())"
+        // Two writers of one file do not write into each other's.
+        let number = written.wrappingAdd(1, ordering: .relaxed).newValue
+        let temporary = "\(path).new.\(getpid()).\(number)"
         let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode_t(mode))
         guard file >= 0 else { throw failure("make", temporary) }
         do throws(Fault) {

@@ -90,6 +90,8 @@ public final class ObjectWorkers: Sendable {
     private let chance: Chance
     private let report: @Sendable (String, Fault) -> Void
     private let state: Mutex<State>
+    /// Held while the file is written.
+    private let writing = Mutex(())
 
     /// - Parameters:
     ///   - path: The file that wishes are kept in.
@@ -165,14 +167,16 @@ public final class ObjectWorkers: Sendable {
         await save()
     }
 
+    /// Writes wishes as they are when their turn has come, so that the last writer writes the newest.
     private func save() async {
-        let path = path
-        let wishes = state.withLock(\.wishes)
         do {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            let bytes = Array(try encoder.encode(wishes))
-            try await NIOThreadPool.singleton.runIfActive { try AtomicFile.write(bytes, to: path) }
+            try await NIOThreadPool.singleton.runIfActive { [self] in
+                try writing.withLock { _ in
+                    let encoder = JSONEncoder()
+                    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+                    try AtomicFile.write(Array(try encoder.encode(state.withLock(\.wishes))), to: path)
+                }
+            }
         } catch { report("workers", Fault(.storage, "\(path) could not be written.", because: error)) }
     }
 
