@@ -3,15 +3,11 @@ of its own whose days are short."""
 
 import datetime
 import re
-import signal
-import subprocess
 import time
 
-import boto3
-import botocore.config
 import pytest
 
-from clouds import PROGRAM, free_port
+from objects.alone import Alone
 from objects.wire import fill, md5_of, new_name, refused, remove_bucket, status, versions
 
 
@@ -157,25 +153,10 @@ DAY_SECONDS = 2
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """An object store alone whose days have two seconds; its client."""
-    port = free_port()
-    root = tmp_path_factory.mktemp("quick")
-    log = open(root / "log", "w+")
-    process = subprocess.Popen(
-        [PROGRAM, "start", "--role", "objects", "--root", str(root), "--port", str(port), "--lifecycle-day", str(DAY_SECONDS)],
-        stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 30
-        while not (found := re.search(r"AWS_ACCESS_KEY_ID=(\S+)\nexport AWS_SECRET_ACCESS_KEY=(\S+)",
-            (root / "log").read_text())):
-            assert process.poll() is None and time.monotonic() < end, (root / "log").read_text()
-            time.sleep(0.1)
-        yield boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", aws_access_key_id=found[1],
-            aws_secret_access_key=found[2], config=botocore.config.Config(retries={"max_attempts": 1}))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        log.close()
+    store = Alone(tmp_path_factory.mktemp("quick"), DAY_SECONDS)
+    store.start()
+    yield store.client()
+    store.stop()
 
 
 @pytest.fixture

@@ -1,63 +1,19 @@
 """Running it: what lies in the store, what is damaged, who works in the background, and the store alone."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import time
 
-import boto3
-import botocore.config
 import botocore.exceptions
 import pytest
 
-from clouds import PROGRAM, free_port
-
-
-class Alone:
-    """An object store with no cloud around it."""
-
-    def __init__(self, folder):
-        self.root = folder
-        self.port = free_port()
-        self.process = None
-
-    def start(self):
-        self.log = open(self.root / "log", "ab")
-        self.process = subprocess.Popen(
-            [PROGRAM, "start", "--role", "objects", "--root", str(self.root), "--port", str(self.port), "--lifecycle-day", "1"],
-            stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        end = time.monotonic() + 60
-        while b"serves S3 at" not in (self.root / "log").read_bytes()[self.begun:]:
-            assert self.process.poll() is None and time.monotonic() < end, (self.root / "log").read_text()
-            time.sleep(0.05)
-
-    @property
-    def begun(self):
-        """Where the log of this start begins."""
-        return getattr(self, "log_length", 0)
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.process.wait(30)
-        self.log_length = (self.root / "log").stat().st_size
-
-    def client(self, user=0):
-        users = json.loads((self.root / "etc/karri/users.json").read_text())["users"]
-        return boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1",
-            aws_access_key_id=users[user]["accessKey"], aws_secret_access_key=users[user]["secretKey"],
-            config=botocore.config.Config(retries={"max_attempts": 1}))
-
-    def karri(self, *arguments, check=True):
-        done = subprocess.run(
-            [PROGRAM, *arguments, "--root", str(self.root)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-        assert not check or done.returncode == 0, done.stderr
-        return done
-
-    def workers(self):
-        return {worker["name"]: worker for worker in json.loads(self.karri("objects", "workers", "--json").stdout)}
+from clouds import PROGRAM
+from objects.alone import Alone
 
 
 @pytest.fixture
@@ -196,11 +152,9 @@ def test_keys_of_the_key_service(alone):
     assert alone.client().get_object(Bucket="first", Key="k")["Body"].read() == b"x"
 
 
-def test_ten_thousand_writes_under_kills(alone, request):
+def test_ten_thousand_writes_under_kills(alone):
     """Mixed writes while the server is killed again and again: what was acknowledged is whole, what was not is
     the old or the new, and the scrub finds nothing."""
-    import concurrent.futures
-    import random
     seed = int.from_bytes(os.urandom(4), "big")
     print("seed", seed)
     dice = random.Random(seed)

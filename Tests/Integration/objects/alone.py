@@ -1,0 +1,55 @@
+"""An object store that runs by itself, as `karri start --role objects` does."""
+
+import json
+import signal
+import subprocess
+import time
+
+import boto3
+import botocore.config
+
+from clouds import PROGRAM, free_port
+
+
+class Alone:
+    """An object store with no cloud around it."""
+
+    def __init__(self, folder, day_seconds=1):
+        self.root = folder
+        self.port = free_port()
+        self.day_seconds = day_seconds
+        self.process = None
+        # Where the log of this start begins.
+        self.begun = 0
+
+    def start(self):
+        self.log = open(self.root / "log", "ab")
+        self.process = subprocess.Popen(
+            [PROGRAM, "start", "--role", "objects", "--root", str(self.root), "--port", str(self.port), "--lifecycle-day", str(self.day_seconds)],
+            stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while b"serves S3 at" not in (self.root / "log").read_bytes()[self.begun:]:
+            assert self.process.poll() is None and time.monotonic() < end, (self.root / "log").read_text()
+            time.sleep(0.05)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.process.wait(30)
+        self.log.close()
+        self.begun = (self.root / "log").stat().st_size
+
+    def client(self, user=0):
+        users = json.loads((self.root / "etc/karri/users.json").read_text())["users"]
+        return boto3.client(
+            "s3", endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1",
+            aws_access_key_id=users[user]["accessKey"], aws_secret_access_key=users[user]["secretKey"],
+            config=botocore.config.Config(retries={"max_attempts": 1}))
+
+    def karri(self, *arguments, check=True):
+        done = subprocess.run(
+            [PROGRAM, *arguments, "--root", str(self.root)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def workers(self):
+        return {worker["name"]: worker for worker in json.loads(self.karri("objects", "workers", "--json").stdout)}
