@@ -115,21 +115,6 @@ extension S3Operation {
         case .preflight: "PREFLIGHT"
         }
     }
-
-    /// The key that it is about.
-    var key: ObjectKey? {
-        switch self {
-        case .putObject(let name), .copyObject(let name), .getObject(let name), .headObject(let name),
-            .getObjectAttributes(let name), .deleteObject(let name), .getObjectAcl(let name), .putObjectAcl(let name),
-            .getObjectTagging(let name), .putObjectTagging(let name), .deleteObjectTagging(let name),
-            .getObjectRetention(let name), .putObjectRetention(let name), .getObjectLegalHold(let name),
-            .putObjectLegalHold(let name), .createMultipartUpload(let name), .uploadPart(let name, _),
-            .uploadPartCopy(let name, _), .listParts(let name, _), .completeMultipartUpload(let name, _),
-            .abortMultipartUpload(let name, _):
-            name.key
-        default: nil
-        }
-    }
 }
 
 extension BucketSetting {

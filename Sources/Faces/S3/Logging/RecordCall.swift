@@ -86,7 +86,7 @@ extension AccessRecord {
         if case .visitWebsite = operation {
             key = String(target.path.dropFirst())
         } else {
-            key = operation.key?.path
+            key = operation.object?.key.path
         }
         objectBytes = AccessRecord.objectBytes(operation, request, response)
         (signature, authentication) = AccessRecord.signature(of: request.headers[.authorization], query: target.query)

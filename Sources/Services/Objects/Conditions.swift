@@ -1,0 +1,64 @@
+//  What a call may ask of the version that is there before it reads or replaces it.
+
+import Model
+import ObjectStorage
+
+/// What must hold of a key's current version (RFC 9110, section 13.1).
+public struct ObjectConditions: Sendable, Hashable {
+    /// Entity tags without quotes, or `*`.
+    public var match: [String]?
+    public var noneMatch: [String]?
+    /// Whole seconds, as HTTP's dates are.
+    public var modifiedSince: Instant?
+    public var unmodifiedSince: Instant?
+
+    public init() {}
+
+    /// What a reader is told: nil to go on.
+    enum Verdict {
+        /// With the condition's name.
+        case failed(String)
+        case notModified
+    }
+
+    func verdict(on version: ObjectVersion) -> Verdict? {
+        let modified = version.modified.seconds
+        if let match {
+            if !ObjectConditions.names(match, version.entityTag) { return .failed("If-Match") }
+        } else if let unmodifiedSince, modified > unmodifiedSince.seconds {
+            return .failed("If-Unmodified-Since")
+        }
+        if let noneMatch {
+            if ObjectConditions.names(noneMatch, version.entityTag) { return .notModified }
+        } else if let modifiedSince, modified <= modifiedSince.seconds {
+            return .notModified
+        }
+        return nil
+    }
+
+    /// Checks what a writer says of what it replaces; a delete marker is nothing.
+    func check(replacing current: ObjectVersion?) throws(Fault) {
+        let version = current?.body == nil ? nil : current
+        if let noneMatch, let version, ObjectConditions.names(noneMatch, version.entityTag) {
+            throw Fault.precondition("If-None-Match")
+        }
+        guard let match else { return }
+        guard let version else { throw Fault.noObject }
+        if !ObjectConditions.names(match, version.entityTag) { throw Fault.precondition("If-Match") }
+    }
+
+    private static func names(_ tags: [String], _ tag: String) -> Bool { tags.contains { $0 == "*" || $0 == tag } }
+}
+
+extension Fault {
+    /// The field of a condition that does not hold.
+    public static let conditionFact = "condition"
+
+    /// - Parameter condition: Its field's name.
+    static func precondition(_ condition: String) -> Fault {
+        var fault = Fault(
+            .preconditionFailed, "At least one of the pre-conditions you specified did not hold", kind: .object)
+        fault.facts[conditionFact] = condition
+        return fault
+    }
+}
