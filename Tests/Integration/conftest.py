@@ -6,6 +6,7 @@ import time
 import pytest
 
 from clouds import run_cloud
+from objects import wire
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,32 @@ def cloud(tmp_path_factory):
 def simulated(tmp_path_factory):
     """A cloud of twenty simulated hosts."""
     yield from run_cloud(tmp_path_factory.mktemp("simulated"), "--simulate", "20")
+
+
+@pytest.fixture(scope="session")
+def s3(simulated):
+    return simulated.client("s3")
+
+
+@pytest.fixture
+def make_bucket(s3):
+    """Makes buckets that are emptied and removed after the test."""
+    made = []
+
+    def make(client=s3, **how):
+        name = how.pop("Bucket", None) or wire.new_name()
+        client.create_bucket(Bucket=name, **how)
+        made.append((client, name))
+        return name
+
+    yield make
+    for client, name in reversed(made):
+        wire.remove_bucket(client, name)
+
+
+@pytest.fixture
+def bucket(make_bucket):
+    return make_bucket()
 
 
 @pytest.fixture(scope="session")

@@ -24,22 +24,9 @@ import botocore.config
 import botocore.exceptions
 import pytest
 
+from objects.wire import refused
+
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
-
-
-@pytest.fixture(scope="module")
-def s3(simulated):
-    return simulated.client("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = "bucket-" + os.urandom(4).hex()
-    s3.create_bucket(Bucket=name)
-    yield name
-    for found in s3.list_objects_v2(Bucket=name).get("Contents", []):
-        s3.delete_object(Bucket=name, Key=found["Key"])
-    s3.delete_bucket(Bucket=name)
 
 
 @pytest.fixture
@@ -53,13 +40,6 @@ def old_client(cloud, key=None, secret=None):
         "s3", endpoint_url=f"http://127.0.0.1:{cloud.port}", region_name=cloud.region,
         aws_access_key_id=key or cloud.key, aws_secret_access_key=secret or cloud.secret,
         config=botocore.config.Config(signature_version="s3", s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    answer = caught.value.response
-    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
 
 
 class Answer:

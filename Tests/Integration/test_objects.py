@@ -15,29 +15,7 @@ import botocore.exceptions
 import pytest
 
 import ending
-
-
-@pytest.fixture(scope="module")
-def s3(simulated):
-    return simulated.client("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = "bucket-" + os.urandom(4).hex()
-    s3.create_bucket(Bucket=name)
-    yield name
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for found in page.get("Contents", []):
-            s3.delete_object(Bucket=name, Key=found["Key"])
-    s3.delete_bucket(Bucket=name)
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    answer = caught.value.response
-    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
+from objects.wire import refused
 
 
 def test_the_aws_command(simulated, bucket, tmp_path):

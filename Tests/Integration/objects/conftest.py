@@ -75,27 +75,6 @@ def open_wire(simulated):
 
 
 @pytest.fixture
-def make_bucket(s3):
-    """Makes buckets that are emptied and removed after the test."""
-    made = []
-
-    def make(client=s3, **how):
-        name = how.pop("Bucket", None) or wires.new_name()
-        client.create_bucket(Bucket=name, **how)
-        made.append((client, name))
-        return name
-
-    yield make
-    for client, name in reversed(made):
-        wires.remove_bucket(client, name)
-
-
-@pytest.fixture
-def bucket(make_bucket):
-    return make_bucket()
-
-
-@pytest.fixture
 def versioned(s3, make_bucket):
     name = make_bucket()
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})

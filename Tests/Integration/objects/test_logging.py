@@ -11,6 +11,7 @@ import botocore.exceptions
 import pytest
 
 from clouds import run_cloud
+from objects.wire import refused
 
 # One field of a line: in brackets, in quotes, or without blanks.
 FIELD = re.compile(r'\[[^]]*\]|"[^"]*"|[^ ]+')
@@ -37,12 +38,6 @@ def buckets(s3):
     for name in names:
         s3.create_bucket(Bucket=name)
     return names
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
 
 
 def enable(s3, source, target, prefix="log/"):
@@ -88,16 +83,16 @@ def test_the_setting(s3, buckets):
     wanted = {"TargetBucket": target, "TargetPrefix": "x"}
     put = lambda **more: dict(Bucket=source, BucketLoggingStatus={"LoggingEnabled": {**wanted, **more}})
     # Nobody has let records in yet.
-    assert refused(s3.put_bucket_logging, **put()) == "InvalidTargetBucketForLogging"
+    assert refused(s3.put_bucket_logging, **put())[1] == "InvalidTargetBucketForLogging"
     admit(s3, target, source="another")
-    assert refused(s3.put_bucket_logging, **put()) == "InvalidTargetBucketForLogging"
+    assert refused(s3.put_bucket_logging, **put())[1] == "InvalidTargetBucketForLogging"
     admit(s3, target, source=source)
     s3.put_bucket_logging(**put())
     assert s3.get_bucket_logging(Bucket=source)["LoggingEnabled"] == wanted
     s3.put_bucket_logging(**put(TargetObjectKeyFormat={"SimplePrefix": {}}))
     assert s3.get_bucket_logging(Bucket=source)["LoggingEnabled"]["TargetObjectKeyFormat"] == {"SimplePrefix": {}}
-    assert refused(s3.put_bucket_logging, **put(TargetBucket="none-" + target)) == "InvalidTargetBucketForLogging"
-    assert refused(s3.put_bucket_logging, **put(TargetPrefix="x" * 1020)) == "InvalidTargetBucketForLogging"
+    assert refused(s3.put_bucket_logging, **put(TargetBucket="none-" + target))[1] == "InvalidTargetBucketForLogging"
+    assert refused(s3.put_bucket_logging, **put(TargetPrefix="x" * 1020))[1] == "InvalidTargetBucketForLogging"
     s3.put_bucket_logging(Bucket=source, BucketLoggingStatus={})
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=source)
 
@@ -123,7 +118,7 @@ def test_records(quick, s3, buckets):
     s3.put_object(Bucket=source, Key="a b/ü", Body=b"x" * 1000)
     s3.get_object(Bucket=source, Key="a b/ü", Range="bytes=0-9")["Body"].read()
     s3.head_object(Bucket=source, Key="a b/ü")
-    assert refused(s3.get_object, Bucket=source, Key="none") == "NoSuchKey"
+    assert refused(s3.get_object, Bucket=source, Key="none")[1] == "NoSuchKey"
     s3.list_objects_v2(Bucket=source)
     s3.copy_object(Bucket=source, Key="copy", CopySource={"Bucket": source, "Key": "a b/ü"})
     with pytest.raises(urllib.error.HTTPError):

@@ -14,6 +14,7 @@ import pytest
 
 from clouds import PROGRAM
 from objects.alone import Alone
+from objects.wire import refused
 
 
 @pytest.fixture
@@ -23,12 +24,6 @@ def alone(tmp_path):
     yield store
     if store.process.poll() is None:
         store.stop()
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
 
 
 def test_the_store_alone(alone):
@@ -53,8 +48,8 @@ def test_the_store_alone(alone):
         except botocore.exceptions.ClientError:
             assert time.monotonic() < end
             time.sleep(0.2)
-    assert refused(alone.client(2).put_object, Bucket="first", Key="k", Body=b"") == "AccessDenied"
-    assert refused(alone.client(1).get_object, Bucket="first", Key="k") == "AccessDenied"
+    assert refused(alone.client(2).put_object, Bucket="first", Key="k", Body=b"")[1] == "AccessDenied"
+    assert refused(alone.client(1).get_object, Bucket="first", Key="k")[1] == "AccessDenied"
     alone.stop(signal.SIGKILL)
     alone.start()
     assert alone.client().get_object(Bucket="first", Key="k")["Body"].read() == b"mine"
@@ -123,8 +118,8 @@ def test_limits(alone):
     s3.create_bucket(Bucket="first")
     s3.put_object(Bucket="first", Key="k", Body=b"x" * 600)
     alone.karri("objects", "quota", "--bucket", "first", "1000")
-    assert refused(s3.put_object, Bucket="first", Key="more", Body=b"x" * 500) == "QuotaExceeded"
-    assert refused(s3.get_object, Bucket="first", Key="more") == "NoSuchKey"
+    assert refused(s3.put_object, Bucket="first", Key="more", Body=b"x" * 500)[1] == "QuotaExceeded"
+    assert refused(s3.get_object, Bucket="first", Key="more")[1] == "NoSuchKey"
     # In place of what is there is no more than there was.
     s3.put_object(Bucket="first", Key="k", Body=b"y" * 900)
     [line] = json.loads(alone.karri("objects", "usage", "--json").stdout)
@@ -133,7 +128,7 @@ def test_limits(alone):
     account = line["account"]
     alone.karri("objects", "quota", "--account", account, "1200")
     s3.create_bucket(Bucket="second")
-    assert refused(s3.put_object, Bucket="second", Key="k", Body=b"x" * 500) == "QuotaExceeded"
+    assert refused(s3.put_object, Bucket="second", Key="k", Body=b"x" * 500)[1] == "QuotaExceeded"
     s3.put_object(Bucket="second", Key="k", Body=b"x" * 100)
 
 
@@ -145,7 +140,7 @@ def test_keys_of_the_key_service(alone):
     s3.put_object(Bucket="first", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=name)
     assert s3.head_object(Bucket="first", Key="k")["SSEKMSKeyId"] == name
     alone.karri("objects", "keys", "disable", name)
-    assert refused(s3.get_object, Bucket="first", Key="k") == "KMS.DisabledException"
+    assert refused(s3.get_object, Bucket="first", Key="k")[1] == "KMS.DisabledException"
     alone.stop()
     alone.start()
     alone.karri("objects", "keys", "enable", name)
