@@ -4,7 +4,7 @@ import Authority
 import Crypto
 import FoundationEssentials
 import Model
-import NIOPosix
+import ObjectStorage
 import Platform
 
 /// A key of the key service.
@@ -92,10 +92,11 @@ public actor LocalKeyService: KeyService {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
         let path = path
-        do {
-            let bytes = Array(try encoder.encode(keys))
-            try await NIOThreadPool.singleton.runIfActive { try AtomicFile.write(bytes, to: path) }
-        } catch { throw Fault(.storage, "The key service's file could not be written.", because: error) }
+        let bytes: [UInt8]
+        do { bytes = Array(try encoder.encode(keys)) } catch {
+            throw Fault(.internalError, "The key service's file could not be written.", because: error)
+        }
+        try await BlockingPool.run { () throws(Fault) in try AtomicFile.write(bytes, to: path) }
     }
 
     // MARK: KeyService

@@ -3,7 +3,6 @@
 import CLinux
 import Model
 import NIOCore
-import NIOPosix
 import Platform
 
 #if canImport(Glibc)
@@ -38,19 +37,6 @@ struct BodyFiles: Sendable {
     func remove(_ ids: [UInt64]) async throws(Fault) {
         let paths = ids.map(path)
         try await BlockingPool.run { () throws(Fault) in for path in paths { try OpenFile.remove(path) } }
-    }
-}
-
-/// Where work runs that blocks on the disk.
-enum BlockingPool {
-    static func run<T: Sendable>(_ work: @escaping @Sendable () throws(Fault) -> T) async throws(Fault) -> T {
-        let result: Result<T, Fault>
-        do {
-            result = try await NIOThreadPool.singleton.runIfActive {
-                do throws(Fault) { return .success(try work()) } catch { return .failure(error) }
-            }
-        } catch { throw Fault(.unavailable, "The store is being closed.", because: error) }
-        return try result.get()
     }
 }
 

@@ -3,6 +3,7 @@
 import Authority
 import FoundationEssentials
 import Model
+import ObjectStorage
 import Objects
 import Platform
 import Synchronization
@@ -24,7 +25,7 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
 
     private struct File: Codable { var users: [User] }
 
-    private struct State {
+    private struct State: Sendable {
         var keys: [String: IdentifiedKey]
         var accounts: [String: AccountScope]
         var bytes: [UInt8]
@@ -33,6 +34,7 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
 
     /// How often the file is looked at.
     private static let interval = Duration.seconds(2)
+    private static let bytesMax = 16 << 20
 
     private let path: String
     private let chance: Chance
@@ -59,7 +61,7 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
     }
 
     private static func read(_ path: String, now: Instant) throws(Fault) -> State {
-        guard let bytes = try AtomicFile.read(path, limit: 16 << 20) else { throw Fault(.notFound, "there is no file \(path)") }
+        guard let bytes = try AtomicFile.read(path, limit: bytesMax) else { throw Fault(.notFound, "there is no file \(path)") }
         let file: File
         do { file = try JSONDecoder().decode(File.self, from: Data(bytes)) } catch {
             throw Fault(.invalidParameter, "\(path) is no list of users", because: error)
@@ -94,26 +96,32 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
     }
 
     /// What the file says now. One that cannot be read changes nothing.
-    private var current: State {
+    private func current() async -> State {
         let now = chance.now()
-        let known = state.withLock(\.self)
-        guard now >= known.looked + LocalUsers.interval else { return known }
-        let bytes = (try? AtomicFile.read(path, limit: 16 << 20)) ?? nil
-        let fresh = bytes == known.bytes ? nil : try? LocalUsers.read(path, now: now)
-        return state.withLock { state in
-            state = fresh ?? state
-            state.looked = now
-            return state
+        let known = state.withLock { state in
+            let known = state
+            // Whoever looks first looks for all.
+            if now >= known.looked + LocalUsers.interval { state.looked = now }
+            return known
         }
+        guard now >= known.looked + LocalUsers.interval else { return known }
+        let path = path
+        let fresh = try? await BlockingPool.run { () throws(Fault) -> State? in
+            let bytes = try AtomicFile.read(path, limit: LocalUsers.bytesMax)
+            return bytes == known.bytes ? nil : try LocalUsers.read(path, now: now)
+        }
+        guard let fresh = fresh ?? nil else { return known }
+        state.withLock { $0 = fresh }
+        return fresh
     }
 
-    func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey? { current.keys[accessKey] }
+    func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey? { await current().keys[accessKey] }
 
     func account(canonicalID: String) async throws(Fault) -> AccountScope? {
-        current.accounts.values.first { ObjectsService.canonicalID(of: $0.id) == canonicalID }
+        await current().accounts.values.first { ObjectsService.canonicalID(of: $0.id) == canonicalID }
     }
 
-    func account(_ id: ID<Account>) async throws(Fault) -> AccountScope? { current.accounts.values.first { $0.id == id } }
+    func account(_ id: ID<Account>) async throws(Fault) -> AccountScope? { await current().accounts.values.first { $0.id == id } }
 
-    func account(number: String) async throws(Fault) -> AccountScope? { current.accounts[number] }
+    func account(number: String) async throws(Fault) -> AccountScope? { await current().accounts[number] }
 }

@@ -60,7 +60,7 @@ public final class Notifier: Sendable {
     func deliver(_ body: String, to target: String) async throws(Fault) {
         let prefix = "arn:karri:sqs:\(region):"
         guard target.hasPrefix(prefix), target.hasSuffix(":webhook"),
-            let webhook = try webhooks.find(String(target.dropFirst(prefix.count).dropLast(":webhook".count))),
+            let webhook = try await webhooks.find(String(target.dropFirst(prefix.count).dropLast(":webhook".count))),
             let address = OutboundAddress(webhook.address)
         else { throw Fault(.notFound, "There is no target \(target).") }
         let status = try await client.post(

@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import Model
+import ObjectStorage
 import Outbound
 import Platform
 import Synchronization
@@ -72,11 +73,11 @@ public final class Webhooks: Sendable {
     }
 
     /// The webhook of a name, as the file was a second ago at the earliest.
-    func find(_ name: String) throws(Fault) -> Webhook? {
+    func find(_ name: String) async throws(Fault) -> Webhook? {
         let now = ContinuousClock.now
         let (known, read) = state.withLock(\.self)
         if let read, now - read < Webhooks.age { return known.first { $0.name == name } }
-        let found = try all()
+        let found = try await BlockingPool.run { [self] () throws(Fault) in try all() }
         state.withLock { $0 = (found, now) }
         return found.first { $0.name == name }
     }

@@ -3,7 +3,7 @@
 
 import FoundationEssentials
 import Model
-import NIOPosix
+import ObjectStorage
 import Platform
 import Synchronization
 
@@ -169,15 +169,21 @@ public final class ObjectWorkers: Sendable {
 
     /// Writes wishes as they are when their turn has come, so that the last writer writes the newest.
     private func save() async {
-        do {
-            try await NIOThreadPool.singleton.runIfActive { [self] in
-                try writing.withLock { _ in
-                    let encoder = JSONEncoder()
-                    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-                    try AtomicFile.write(Array(try encoder.encode(state.withLock(\.wishes))), to: path)
-                }
-            }
-        } catch { report("workers", Fault(.storage, "\(path) could not be written.", because: error)) }
+        do throws(Fault) {
+            try await BlockingPool.run { [self] () throws(Fault) in try saveNow() }
+        } catch { report("workers", error) }
+    }
+
+    private func saveNow() throws(Fault) {
+        let outcome: Result<Void, Fault> = writing.withLock { _ in
+            do {
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+                try AtomicFile.write(Array(try encoder.encode(state.withLock(\.wishes))), to: path)
+                return .success(())
+            } catch { return .failure(Fault(.storage, "\(path) could not be written.", because: error)) }
+        }
+        try outcome.get()
     }
 
     // MARK: The operator
