@@ -11,9 +11,7 @@ import Platform
 import Synchronization
 
 /// The segments of a shard.
-///
-/// `@unchecked`: `active` is touched on `thread` alone; all else is constant or behind a mutex.
-final class Segments: @unchecked Sendable {
+final class Segments: Sendable {
     /// A segment that has grown so long takes no more.
     static let segmentBytes: Int64 = 64 << 20
     /// The most that is written between two syncs.
@@ -39,7 +37,7 @@ final class Segments: @unchecked Sendable {
         var roomTaken = 0
     }
 
-    private struct Active {
+    private struct Active: Sendable {
         let id: UInt64
         let file: OpenFile
         var length: Int64 = 0
@@ -49,7 +47,8 @@ final class Segments: @unchecked Sendable {
     private let number: @Sendable () -> UInt64
     private let thread = DispatchQueue(label: "karri.objects.segments")
     private let state = Mutex(State())
-    private var active: Active?
+    /// The segment that is appended to, on `thread` alone.
+    private let active = Mutex<Active?>(nil)
 
     /// - Parameters:
     ///   - number: A number that was never given before.
@@ -163,28 +162,31 @@ final class Segments: @unchecked Sendable {
             }
         }
         try active.file.sync()
-        self.active = active
+        self.active.withLock { [active] in $0 = active }
         state.withLock { $0.pending[active.id, default: []].formUnion(starts) }
         return (active.id, start)
     }
 
     /// The segment that takes so many bytes: a new one where the last is full.
     private func active(with size: Int64) throws(Fault) -> Active {
-        if let active, active.length + size <= Segments.segmentBytes { return active }
+        if let active = active.withLock(\.self), active.length + size <= Segments.segmentBytes { return active }
         retire()
         let made = number()
         // Before the file is there, so that nobody takes it for one that was left.
         state.withLock { $0.active = made }
         let active = Active(id: made, file: try OpenFile(making: path(made), room: Segments.segmentBytes))
         try AtomicFile.syncFolder(of: path(made))
-        self.active = active
+        self.active.withLock { $0 = active }
         return active
     }
 
     private func retire() {
         // Room that cannot be given back is once the segment is compacted.
-        if let active { try? active.file.cut(to: active.length) }
-        active = nil
+        let retired = active.withLock { active in
+            defer { active = nil }
+            return active
+        }
+        if let retired { try? retired.file.cut(to: retired.length) }
         state.withLock { $0.active = nil }
     }
 
