@@ -72,17 +72,10 @@ struct StartCommand: AsyncParsableCommand {
             region: region, isSecure: listener.security != nil, day: .seconds(lifecycleDay),
             accessLogInterval: .seconds(accessLogInterval))
         try await Termination.during {
-            let backend = try await LocalBackend.open(installation.objects, chance: chance)
-            do {
-                let store = try await ObjectStore(
-                    backend, folder: installation.objects, identity: users, accounts: users, seal: seal, settings,
-                    webhooks: Webhooks(installation), chance: chance, log: log)
-                try await StartCommand.serve(store, installation, served, newUser, log)
-            } catch {
-                await backend.close()
-                throw error
-            }
-            await backend.close()
+            try await ObjectStore.with(
+                installation.objects, identity: users, accounts: users, seal: seal, settings, webhooks: Webhooks(installation),
+                chance: chance, log: log
+            ) { store in try await StartCommand.serve(store, installation, served, newUser, log) }
         }
     }
 

@@ -60,12 +60,15 @@ struct ControlProcess: Sendable {
         do {
             try await engine.migrate(Migration.all)
             let zone = try await prepareStore(engine)
-            let bodies = try await LocalBackend.open(installation.objects, chance: chance)
-            do { try await serve(engine, seal, zone, bodies) } catch {
-                await bodies.close()
-                throw error
-            }
-            await bodies.close()
+            let services = Services(engine: engine, chance: chance, seal: seal, guestMTU: configuration.guestMTU)
+            try await ObjectStore.with(
+                installation.objects, identity: services.identity, accounts: CloudAccounts(identity: services.identity), seal: seal,
+                ObjectStore.Settings(
+                    region: configuration.region, isSecure: configuration.security != .none,
+                    day: .seconds(configuration.lifecycleDaySeconds),
+                    accessLogInterval: .seconds(configuration.accessLogSeconds)),
+                webhooks: Webhooks(installation), chance: chance, log: log
+            ) { store in try await serve(engine, services, seal, zone, store) }
         } catch {
             await engine.close()
             throw error
@@ -99,8 +102,9 @@ struct ControlProcess: Sendable {
         }
     }
 
-    private func serve(_ engine: any Engine, _ seal: Seal, _ zone: Zone, _ bodies: any ObjectBackend) async throws {
-        let services = Services(engine: engine, chance: chance, seal: seal, guestMTU: configuration.guestMTU)
+    private func serve(
+        _ engine: any Engine, _ services: Services, _ seal: Seal, _ zone: Zone, _ store: ObjectStore
+    ) async throws {
         let compute = services.compute
         let cluster = try await ClusterController(
             zone: zone, engine: engine, chance: chance, seal: seal, region: configuration.region, log: log,
@@ -114,14 +118,6 @@ struct ControlProcess: Sendable {
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
-        let store = try await ObjectStore(
-            bodies, folder: installation.objects, identity: services.identity,
-            accounts: CloudAccounts(identity: services.identity), seal: seal,
-            ObjectStore.Settings(
-                region: configuration.region, isSecure: configuration.security != .none,
-                day: .seconds(configuration.lifecycleDaySeconds),
-                accessLogInterval: .seconds(configuration.accessLogSeconds)),
-            webhooks: Webhooks(installation), chance: chance, log: log)
         let operatorServer = FabricServer(path: installation.adminSocket, services: [administration, store.administration])
         let face = awsFace(services, cluster, store.face, security, readiness)
         let meters = CloudMeters(

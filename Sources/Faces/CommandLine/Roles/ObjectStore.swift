@@ -30,15 +30,38 @@ struct ObjectStore: Sendable {
         var accessLogInterval = Duration.seconds(300)
     }
 
-    init(
-        _ backend: any ObjectBackend, folder: String, identity: any KeyDirectory, accounts: any AccountDirectory, seal: Seal,
-        _ settings: Settings, webhooks: Webhooks, chance: Chance, log: Logger
-    ) async throws(Fault) {
+    /// Opens the store in a folder and uses it; closes it whatever `body` does.
+    static func with(
+        _ folder: String, identity: any KeyDirectory, accounts: any AccountDirectory, seal: Seal, _ settings: Settings,
+        webhooks: Webhooks, chance: Chance, log: Logger, _ body: (ObjectStore) async throws -> Void
+    ) async throws {
+        let backend = try await LocalBackend.open(folder, chance: chance)
+        do {
+            let messages = try await MessageQueue.open(folder + "/messages.sqlite")
+            do {
+                let store = try ObjectStore(
+                    backend, messages, folder: folder, identity: identity, accounts: accounts, seal: seal, settings,
+                    webhooks: webhooks, chance: chance, log: log)
+                try await body(store)
+            } catch {
+                await messages.close()
+                throw error
+            }
+            await messages.close()
+        } catch {
+            await backend.close()
+            throw error
+        }
+        await backend.close()
+    }
+
+    private init(
+        _ backend: any ObjectBackend, _ messages: MessageQueue, folder: String, identity: any KeyDirectory,
+        accounts: any AccountDirectory, seal: Seal, _ settings: Settings, webhooks: Webhooks, chance: Chance, log: Logger
+    ) throws(Fault) {
         self.backend = backend
         self.accounts = accounts
         keys = try LocalKeyService(path: folder + "/keys.json", seal: seal, chance: chance, region: settings.region)
-        // What the queue holds is durable: it is closed by the end of the process.
-        let messages = try await MessageQueue.open(folder + "/messages.sqlite")
         notifier = Notifier(queue: messages, webhooks: webhooks, region: settings.region, chance: chance, log: log)
         objects = ObjectsService(
             backend: backend, accounts: accounts, seal: seal, keys: keys, chance: chance, region: settings.region,

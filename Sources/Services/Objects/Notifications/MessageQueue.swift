@@ -52,17 +52,24 @@ public final class MessageQueue: Sendable {
     ///
     /// - Throws: `limitExceeded` where too many wait.
     func add(_ messages: [(target: String, body: String)], now: Instant) async throws(Fault) {
-        guard count.withLock({ $0 + messages.count <= MessageQueue.messagesMax }) else {
-            throw Fault(.limitExceeded, "Too many messages wait to be delivered.")
+        let hasRoom = count.withLock { count in
+            guard count + messages.count <= MessageQueue.messagesMax else { return false }
+            count += messages.count
+            return true
         }
-        try await engine.write { tx throws(Fault) in
-            for message in messages {
-                tx.post(
-                    "INSERT INTO message (target, body, kept) VALUES ($1, $2, $3)",
-                    [message.target.value, message.body.value, now.microseconds.value])
+        guard hasRoom else { throw Fault(.limitExceeded, "Too many messages wait to be delivered.") }
+        do throws(Fault) {
+            try await engine.write { tx throws(Fault) in
+                for message in messages {
+                    tx.post(
+                        "INSERT INTO message (target, body, kept) VALUES ($1, $2, $3)",
+                        [message.target.value, message.body.value, now.microseconds.value])
+                }
             }
+        } catch {
+            count.withLock { $0 -= messages.count }
+            throw error
         }
-        count.withLock { $0 += messages.count }
     }
 
     /// Targets that messages wait for.
