@@ -19,7 +19,6 @@ extension HTTPField.Name {
     static let lockUntil = known("x-amz-object-lock-retain-until-date")
     static let legalHold = known("x-amz-object-lock-legal-hold")
     static let storageClass = known("x-amz-storage-class")
-    static let objectSize = known("x-amz-object-size")
     static let encryption = known("x-amz-server-side-encryption")
     static let encryptionKey = known("x-amz-server-side-encryption-aws-kms-key-id")
     static let bucketKeyEnabled = known("x-amz-server-side-encryption-bucket-key-enabled")

@@ -76,7 +76,6 @@ public enum Decision: Sendable, Hashable {
     public enum PolicyKind: String, Sendable, Hashable {
         case identity = "identity-based policy"
         case session = "session policy"
-        case resource = "resource-based policy"
     }
 
     public var isAllowed: Bool { self == .allow }

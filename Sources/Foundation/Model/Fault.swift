@@ -95,8 +95,6 @@ extension Fault {
         public static let limitExceeded = Code(rawValue: "limitExceeded")
         public static let tooManyTags = Code(rawValue: "tooManyTags")
         public static let preconditionFailed = Code(rawValue: "preconditionFailed")
-        /// What a reader has is what there is (RFC 9110, section 15.4.5).
-        public static let notModified = Code(rawValue: "notModified")
         public static let noCapacity = Code(rawValue: "noCapacity")
         public static let noAddress = Code(rawValue: "noAddress")
         public static let badImage = Code(rawValue: "badImage")
