@@ -98,11 +98,11 @@ extension ObjectBackend {
             try await store.put("a", [1, 2, 3], in: bucket, tag: "second")
             #expect(try await store.get("a", in: bucket) == [1, 2, 3])
             #expect(try await store.find(ObjectKey("a"), version: nil, in: bucket)?.entityTag == "second")
-            #expect(try await store.list(ListingRequest(), of: bucket).objects.map(\.size) == [3])
+            #expect(try await store.list(ListingRequest(), .current, of: bucket).entries.map(\.size) == [3])
             try await store.remove("a", in: bucket)
             try await store.remove("a", in: bucket)
             #expect(try await store.get("a", in: bucket) == nil)
-            #expect(try await store.list(ListingRequest(), of: bucket) == ListingPage())
+            #expect(try await store.list(ListingRequest(), .current, of: bucket) == ListingPage())
         }
     }
 
@@ -148,11 +148,15 @@ extension ObjectBackend {
             try await store.putPart(2, [7], of: id, key, in: bucket)
             #expect(try await store.parts(of: id, in: bucket, after: 1, limit: 2).map(\.number) == [2, 3])
             #expect(try await store.parts(of: id, in: bucket, after: 0, limit: 9).map(\.size) == [200_000, 1, 150_000, 2])
-            let all = ListingSlice(from: ObjectKey(""), upTo: nil, limit: 9)
-            #expect(try await store.uploads(all, after: nil, of: bucket).map(\.id.text) == ["one", "two"])
-            let later = ListingSlice(from: key, upTo: nil, limit: 9)
-            #expect(try await store.uploads(later, after: id, of: bucket).map(\.id.text) == ["two"])
-            #expect(try await store.list(ListingRequest(), of: bucket).objects.isEmpty)
+            let all = ListingRequest<PartedUpload>()
+            #expect(try await store.uploads(all, of: bucket).entries.map(\.id.text) == ["one", "two"])
+            var first = all
+            first.limit = 1
+            let page = try await store.uploads(first, of: bucket)
+            #expect(page.entries.map(\.id.text) == ["one"] && page.next == key.bytes && page.nextPlace == id)
+            let later = try #require(first.following(page))
+            #expect(try await store.uploads(later, of: bucket).entries.map(\.id.text) == ["two"])
+            #expect(try await store.list(ListingRequest(), .current, of: bucket).entries.isEmpty)
 
             try await store.change(key, in: bucket) { change throws(Fault) in
                 #expect(try change.upload(id)?.key == key)
@@ -168,7 +172,7 @@ extension ObjectBackend {
                 let asked = Int64(range.lowerBound)..<Int64(range.upperBound)
                 #expect(try await store.get("k", asked, in: bucket) == Array(whole[range]))
             }
-            #expect(try await store.uploads(all, after: nil, of: bucket).map(\.id.text) == ["two"])
+            #expect(try await store.uploads(all, of: bucket).entries.map(\.id.text) == ["two"])
             #expect(try await store.parts(of: id, in: bucket, after: 0, limit: 9).isEmpty)
             // Another key's upload of that id is none.
             let stranger = try await store.change(ObjectKey("other"), in: bucket) { change throws(Fault) in

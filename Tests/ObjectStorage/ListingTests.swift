@@ -18,14 +18,14 @@ import Testing
             for key in Self.keys { try await store.put(key, [1], in: bucket) }
             let expected = rolledUp(asked.prefix, asked.delimiter)
             for limit in 1...Self.keys.count + 1 {
-                var request = ListingRequest()
+                var request = ListingRequest<ListedObject>()
                 request.prefix = Array(asked.prefix.utf8)
                 request.delimiter = Array(asked.delimiter.utf8)
                 request.limit = limit
                 var found: [[UInt8]] = []
                 while true {
-                    let page = try await store.list(request, of: bucket)
-                    let shown = page.objects.map(\.key.bytes) + page.commonPrefixes
+                    let page = try await store.list(request, .current, of: bucket)
+                    let shown = page.entries.map(\.key.bytes) + page.commonPrefixes
                     #expect(shown.count <= limit)
                     found += shown.sorted { $0.lexicographicallyPrecedes($1) }
                     guard let next = page.next else { break }
@@ -41,9 +41,9 @@ import Testing
     func nothingIsAskedFor(backend: TestedBackend) async throws {
         try await backend.with { store, bucket in
             try await store.put("a", [1], in: bucket)
-            var request = ListingRequest()
+            var request = ListingRequest<ListedObject>()
             request.limit = 0
-            #expect(try await store.list(request, of: bucket) == ListingPage())
+            #expect(try await store.list(request, .current, of: bucket) == ListingPage())
         }
     }
 

@@ -289,17 +289,17 @@ private struct ModelRun {
     }
 
     private mutating func list() async throws {
-        var request = ListingRequest()
+        var request = ListingRequest<ListedObject>()
         let prefix = pick(["", "a", "a/", "b/", "none"])
         let delimiter = pick(["", "/"])
         request.prefix = Array(prefix.utf8)
         request.delimiter = Array(delimiter.utf8)
         request.limit = Int.random(in: 1...5, using: &dice)
         var shown: [String] = []
-        var page: ListingPage
+        var page: ListingPage<ListedObject>
         repeat {
             page = try await objects.list(request, in: "bucket", by: store.caller()).page
-            let names = page.objects.map(\.key.bytes) + page.commonPrefixes
+            let names = page.entries.map(\.key.bytes) + page.commonPrefixes
             #expect(names.count <= request.limit)
             shown += names.sorted { $0.lexicographicallyPrecedes($1) }.map { String(decoding: $0, as: UTF8.self) }
             request.after = page.next ?? []
@@ -309,18 +309,17 @@ private struct ModelRun {
 
     /// Every version of every key, and every body.
     mutating func compareAll() async throws {
-        var request = ListingRequest()
-        request.showsVersions = true
+        var request = ListingRequest<ListedObject>()
         request.limit = 3
         var shown: [String: [VersionID]] = [:]
-        var page: ListingPage
+        var page: ListingPage<ListedObject>
         repeat {
-            page = try await objects.list(request, in: "bucket", by: store.caller()).page
-            for object in page.objects {
+            page = try await objects.list(request, .all, in: "bucket", by: store.caller()).page
+            for object in page.entries {
                 #expect(object.isLatest == (shown[object.key.description] == nil))
                 shown[object.key.description, default: []].append(object.version)
             }
-            (request.after, request.afterSequence) = (page.next ?? [], page.nextSequence)
+            (request.after, request.afterPlace) = (page.next ?? [], page.nextPlace)
         } while page.next != nil
         #expect(shown == expected.keys.mapValues { $0.map(\.id) })
         for (key, versions) in expected.keys {

@@ -21,8 +21,14 @@ public protocol ObjectBackend: Sendable {
     /// All accounts' buckets by name, from after one on.
     func buckets(after name: String, limit: Int) async throws(Fault) -> [Bucket]
 
+    /// How many buckets an account has.
+    func bucketCount(of account: ID<Account>) async throws(Fault) -> Int
+
     /// What lies in a bucket.
     func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage
+
+    /// What lies in all of an account's buckets.
+    func usage(of account: ID<Account>) async throws(Fault) -> BucketUsage
 
     /// How many bytes may lie in an account's buckets together; nil: as many as there is room for.
     func bytesMax(of account: ID<Account>) -> Int64?
@@ -66,16 +72,20 @@ public protocol ObjectBackend: Sendable {
     /// A version, or the current one where none is named.
     func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion?
 
-    /// A page of current versions that are not delete markers, or of all: `ListingPage(request, reading:)` says which.
-    func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage
+    /// A page of versions, in one snapshot: `ListingPage(request, reading:)` makes it.
+    func list(
+        _ request: ListingRequest<ListedObject>, _ versions: ListedVersions, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<ListedObject>
 
     // MARK: Uploads in parts
 
     /// An upload that has begun and not ended; nil where there is none of that id for the key.
     func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload?
 
-    /// Uploads that have begun and not ended, by key and then by id, from after one of them on.
-    func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload]
+    /// A page of the uploads that have begun and not ended, by key and then by id, in one snapshot.
+    func uploads(
+        _ request: ListingRequest<PartedUpload>, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<PartedUpload>
 
     /// An upload's parts by number, from after one on.
     func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart]
@@ -104,8 +114,11 @@ public protocol KeyChange {
     func begin(_ upload: PartedUpload) throws(Fault)
     /// Adds a part to an upload that is there, in place of one of its number.
     func put(_ part: UploadedPart, of upload: UploadID) throws(Fault)
-    func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart?
-    /// Ends an upload: the parts that are named become one body, in that order, the others garbage.
+    /// All parts of an upload, by number.
+    func parts(of upload: UploadID) throws(Fault) -> [UploadedPart]
+    /// Ends an upload: the parts that are named become one body, the others garbage.
+    ///
+    /// - Parameter parts: Their numbers rise.
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference
 }
 

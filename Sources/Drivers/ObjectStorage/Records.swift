@@ -25,6 +25,21 @@ public struct VersionID: Sendable, Hashable {
     public init(bits: UInt64) { self.bits = bits }
 }
 
+extension VersionID {
+    /// `null`, or sixteen hex digits.
+    public var spelled: String { self == .null ? "null" : hexDigits(bits) }
+
+    /// Nil for what no version can be called.
+    public init?(spelled text: String) {
+        if text == "null" {
+            self = .null
+            return
+        }
+        guard text.utf8.count == 16, let bits = UInt64(text, radix: 16), bits != 0 else { return nil }
+        self.init(bits: bits)
+    }
+}
+
 /// What a client says of an object and gets back as it was.
 public struct ObjectDetail: Sendable, Hashable, Codable {
     /// System headers such as `content-type`, in lower case.
@@ -130,11 +145,13 @@ public struct UploadID: Sendable, Hashable, Codable, Comparable, CustomStringCon
 }
 
 /// An upload in parts that has begun.
-public struct PartedUpload: Sendable, Hashable {
+public struct PartedUpload: ListedEntry {
     public var id: UploadID
     public var key: ObjectKey
     public var begun: Instant
     public var detail: ObjectDetail
+
+    public var place: UploadID { id }
 
     public init(id: UploadID, key: ObjectKey, begun: Instant, detail: ObjectDetail) {
         self.id = id
@@ -186,7 +203,7 @@ public struct ObjectPart: Sendable, Hashable {
 }
 
 /// What a listing shows of a version.
-public struct ListedObject: Sendable, Hashable {
+public struct ListedObject: ListedEntry {
     public var key: ObjectKey
     public var size: Int64
     public var entityTag: String
@@ -202,6 +219,8 @@ public struct ListedObject: Sendable, Hashable {
     public var storageClass: String?
     /// The header of its checksum and, of an object of parts, a space and the checksum's type.
     public var checksum: String?
+
+    public var place: UInt64 { sequence }
 
     init(
         key: ObjectKey, size: Int64, entityTag: String, modified: Instant, version: VersionID, sequence: UInt64,

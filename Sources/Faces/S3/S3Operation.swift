@@ -189,7 +189,7 @@ enum S3Operation: Sendable, Hashable {
         var object = ObjectName(bucket: bucket, key: key)
         if let text = query["versionId"] {
             guard !text.isEmpty else { throw S3Error("InvalidArgument", "Version id cannot be the empty string") }
-            object.version = try VersionID(spelled: text)
+            object.version = try VersionID(asked: text)
         }
         let upload = UploadID(query["uploadId"] ?? "")
         switch (method, try S3Operation.subresource(query)) {

@@ -137,17 +137,17 @@ struct S3Responder: Sendable {
 
     /// Refuses a call that is meant for a bucket of another owner than it has ("Verifying bucket ownership with bucket owner condition").
     private func checkOwners(_ operation: S3Operation, _ call: S3Call) async throws {
-        let expected = [
-            ("x-amz-expected-bucket-owner", operation.bucket), ("x-amz-source-expected-bucket-owner", try call.copySource?.bucket),
-        ]
-        for (name, bucket) in expected {
-            guard let number = call.header(name) else { continue }
-            guard number.utf8.count == 12, number.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
-                throw S3Error(
-                    "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID.")
-            }
-            if let bucket { try await objects.checkOwner(number, of: bucket) }
+        try await checkOwner("x-amz-expected-bucket-owner", call) { operation.bucket }
+        try await checkOwner("x-amz-source-expected-bucket-owner", call) { try call.copySource?.bucket }
+    }
+
+    private func checkOwner(_ field: String, _ call: S3Call, of bucket: () throws -> String?) async throws {
+        guard let number = call.header(field) else { return }
+        guard number.utf8.count == 12, number.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            throw S3Error(
+                "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID.")
         }
+        if let bucket = try bucket() { try await objects.checkOwner(number, of: bucket) }
     }
 
     /// Whether the caller pays for the call in the owner's stead.

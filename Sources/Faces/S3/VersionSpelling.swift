@@ -1,20 +1,13 @@
-//  How versions are written: `null`, or sixteen hex digits.
+//  Versions as clients name them.
 
-import Model
 import ObjectStorage
 
 extension VersionID {
-    var spelled: String { self == .null ? "null" : hexDigits(bits) }
-
     /// - Throws: `InvalidArgument` for what no version can be called.
-    init(spelled text: String) throws(S3Error) {
-        if text == "null" {
-            self = .null
-            return
-        }
-        guard text.utf8.count == 16, let bits = UInt64(text, radix: 16), bits != 0 else {
+    init(asked text: String) throws(S3Error) {
+        guard let version = VersionID(spelled: text) else {
             throw S3Error("InvalidArgument", "Invalid version id specified")
         }
-        self.init(bits: bits)
+        self = version
     }
 }

@@ -177,12 +177,10 @@ extension ObjectAction {
     fileprivate static let policyActions: Set<ObjectAction> = [.getBucketPolicy, .putBucketPolicy, .deleteBucketPolicy]
 
     // Of buckets.
-    public static let createBucket = ObjectAction("CreateBucket")
     public static let deleteBucket = ObjectAction("DeleteBucket")
     public static let listBucket = ObjectAction("ListBucket", .bucket(.read))
     public static let listBucketVersions = ObjectAction("ListBucketVersions", .bucket(.read))
     public static let listUploads = ObjectAction("ListBucketMultipartUploads", .bucket(.read))
-    public static let listAllMyBuckets = ObjectAction("ListAllMyBuckets")
     public static let bucketLocation = ObjectAction("GetBucketLocation")
     public static let getBucketACL = ObjectAction("GetBucketAcl", .bucket(.readACL))
     public static let putBucketACL = ObjectAction("PutBucketAcl", .bucket(.writeACL))

@@ -14,6 +14,11 @@ public struct NewBucket: Sendable {
     public init(name: String) { self.name = name }
 }
 
+extension Action<Bucket> {
+    static let create = Action("s3:CreateBucket")
+    static let list = Action("s3:ListAllMyBuckets")
+}
+
 extension ObjectsService {
     /// How many buckets an account may have (Amazon S3 User Guide, "Quotas").
     public static let bucketsMax = 10_000
@@ -26,10 +31,10 @@ extension ObjectsService {
     public func createBucket(_ new: NewBucket, by caller: Caller) async throws(Fault) -> (bucket: Bucket, wasThere: Bool) {
         guard caller.account != nil else { throw Fault.accessDenied }
         let permit = try caller.session.authorizeAll(
-            Action<Bucket>("s3:CreateBucket"), on: ObjectsService.name(of: new.name))
+            Action<Bucket>.create, on: ObjectsService.name(of: new.name))
         try BucketName.check(new.name)
         if let there = try await backend.bucket(named: new.name) { return (try ObjectsService.own(there, permit.id), true) }
-        guard try await backend.buckets(of: permit.id).count < ObjectsService.bucketsMax else {
+        guard try await backend.bucketCount(of: permit.id) < ObjectsService.bucketsMax else {
             throw Fault(.limitExceeded, "You have attempted to create more buckets than allowed", kind: .bucket)
         }
         var settings = BucketSettings()
@@ -72,7 +77,7 @@ extension ObjectsService {
         prefix: String = "", after: String = "", limit: Int = bucketsMax, by caller: Caller
     ) async throws(Fault) -> [Bucket] {
         guard caller.account != nil else { throw Fault.accessDenied }
-        let permit = try caller.session.authorizeAll(Action<Bucket>("s3:ListAllMyBuckets"))
+        let permit = try caller.session.authorizeAll(Action<Bucket>.list)
         let all = try await backend.buckets(of: permit.id)
         return Array(all.lazy.filter { $0.name > after && $0.name.hasPrefix(prefix) }.prefix(limit + 1))
     }

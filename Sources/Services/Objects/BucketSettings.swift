@@ -103,9 +103,7 @@ extension ObjectsService {
             if ownership == .bucketOwnerEnforced,
                 settings.grants?.contains(where: { $0.grantee != .account(bucket.account) }) == true
             {
-                throw Fault(
-                    .listsGrantToOthers, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
-                    kind: .bucket)
+                throw Fault.listsGrantToOthers
             }
             settings.ownership = ownership
         }

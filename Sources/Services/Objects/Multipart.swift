@@ -126,7 +126,7 @@ extension ObjectsService {
                     .malformedRequest, "The provided 'x-amz-mp-object-size' header does not match what was computed", kind: .object)
             }
             var hash = Insecure.MD5()
-            for part in parts { hash.update(data: hexBytes(part.entityTag) ?? []) }
+            for part in parts { hash.update(data: bytes(hexDigits: part.entityTag) ?? []) }
             var detail = upload.detail
             detail.upload = id
             detail.parts = parts.count
@@ -145,9 +145,10 @@ extension ObjectsService {
     private static func check(
         _ parts: [NamedPart], of id: UploadID, _ change: any KeyChange, areSealed: Bool
     ) throws(Fault) -> [UploadedPart] {
+        let present = Dictionary(try change.parts(of: id).map { ($0.number, $0) }) { first, _ in first }
         var taken: [UploadedPart] = []
         for (place, asked) in parts.enumerated() {
-            guard var part = try change.part(asked.number, of: id), part.entityTag == asked.entityTag,
+            guard var part = present[asked.number], part.entityTag == asked.entityTag,
                 asked.checksums.allSatisfy({ part.checksums[$0.key] == $0.value })
             else {
                 throw Fault(
@@ -189,62 +190,13 @@ extension ObjectsService {
         return (StartedUpload(bucket: bucket, upload: upload), parts)
     }
 
-    /// Uploads that have begun and not ended, by key, with what lies behind the delimiter rolled up.
-    ///
-    /// - Parameter after: Only those after this key, or after this upload of it.
+    /// A page of the uploads that have begun and not ended.
     public func uploads(
-        in bucketName: String, prefix: [UInt8], delimiter: [UInt8], after: (key: [UInt8], id: UploadID?)?, limit: Int,
-        by caller: Caller
-    ) async throws(Fault) -> UploadPage {
-        var page = UploadPage(bucket: try await bucket(bucketName, for: .listUploads, by: caller))
-        var slice = ListingSlice(from: ObjectKey(bytes: prefix), upTo: ListingSlice.end(of: prefix), limit: limit + 1)
-        var afterID: UploadID?
-        if let after, !after.key.lexicographicallyPrecedes(prefix) {
-            slice.from = ObjectKey(bytes: after.id == nil ? after.key + [0] : after.key)
-            afterID = after.id
-            // What was shown rolled up is behind with all that lies under it.
-            if let common = ListingPage.commonPrefix(of: after.key, after: prefix, delimiter) {
-                guard let beyond = ListingSlice.end(of: common) else { return page }
-                (slice.from, afterID) = (beyond, nil)
-            }
-        }
-        while true {
-            let found = try await backend.uploads(slice, after: afterID, of: page.bucket)
-            var jump: ObjectKey?
-            for upload in found {
-                guard page.uploads.count + page.commonPrefixes.count < limit else {
-                    page.isTruncated = true
-                    return page
-                }
-                if let common = ListingPage.commonPrefix(of: upload.key.bytes, after: prefix, delimiter) {
-                    page.commonPrefixes.append(common)
-                    page.last = (common, nil)
-                    guard let beyond = ListingSlice.end(of: common) else { return page }
-                    jump = beyond
-                    break
-                }
-                page.uploads.append(upload)
-                page.last = (upload.key.bytes, upload.id)
-            }
-            if let jump {
-                (slice.from, afterID) = (jump, nil)
-            } else if found.count < slice.limit {
-                return page
-            } else if let last = found.last {
-                (slice.from, afterID) = (last.key, last.id)
-            }
-        }
+        _ request: ListingRequest<PartedUpload>, in bucketName: String, by caller: Caller
+    ) async throws(Fault) -> (bucket: Bucket, page: ListingPage<PartedUpload>) {
+        let bucket = try await bucket(bucketName, for: .listUploads, by: caller)
+        return (bucket, try await backend.uploads(request, of: bucket))
     }
-}
-
-/// A page of a listing of uploads.
-public struct UploadPage: Sendable {
-    public let bucket: Bucket
-    public var uploads: [PartedUpload] = []
-    public var commonPrefixes: [[UInt8]] = []
-    public var isTruncated = false
-    /// The last that is shown: an upload of a key, or a common prefix.
-    public var last: (key: [UInt8], id: UploadID?)?
 }
 
 /// A part as a client names it that completes an upload.
@@ -305,11 +257,4 @@ extension Fault {
         .notFound,
         "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
         kind: .upload)
-}
-
-/// The bytes of hex digits; nil for what is none.
-private func hexBytes(_ text: String) -> [UInt8]? {
-    let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-    guard digits.count == text.utf8.count, digits.count % 2 == 0 else { return nil }
-    return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
 }

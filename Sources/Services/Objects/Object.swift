@@ -99,9 +99,7 @@ extension ObjectsService {
     /// Refuses what an account has no more room for. Uploads that run side by side may go a little beyond it.
     func checkQuota(of account: ID<Account>, adding bytes: Int64) async throws(Fault) {
         guard let most = backend.bytesMax(of: account) else { return }
-        var held: Int64 = 0
-        for bucket in try await backend.buckets(of: account) { held += try await backend.usage(of: bucket).bytes }
-        guard held + bytes > most else { return }
+        guard try await backend.usage(of: account).bytes + bytes > most else { return }
         throw Fault(.quotaExceeded, "The account may hold \(most) bytes.", kind: .account)
     }
 
@@ -141,12 +139,14 @@ extension ObjectsService {
 
     // MARK: Find
 
-    /// Finds a version that the caller may do something with.
+    /// Finds a version that the caller may do something with, or several things at once.
     ///
     /// - Throws: `notFound` of a key, of a version, or about the delete marker that is the current version;
     ///   `wrongState` of a version that is a delete marker; `denied`, also where the caller may not know
     ///   whether it is there.
-    public func object(_ name: ObjectName, for action: ObjectAction, by caller: Caller) async throws(Fault) -> StoredObject {
+    public func object(
+        _ name: ObjectName, for action: ObjectAction, and others: ObjectAction..., by caller: Caller
+    ) async throws(Fault) -> StoredObject {
         let bucket = try await bucket(named: name.bucket)
         guard let version = try await backend.find(name.key, version: name.version, in: bucket) else {
             // Who may not list is not told what there is.
@@ -154,25 +154,45 @@ extension ObjectsService {
             guard let asked = name.version else { throw Fault.noObject }
             throw Fault(.notFound, "The specified version does not exist.", kind: .version).about(asked)
         }
-        try authorize(action, on: bucket, key: name.key, object: version, by: caller)
+        for action in [action] + others { try authorize(action, on: bucket, key: name.key, object: version, by: caller) }
         guard version.body != nil else {
             throw Fault.isDeleteMarker(version, isNamed: name.version != nil)
         }
         return StoredObject(bucket: bucket, version: version)
     }
 
-    /// Finds an object to be read.
+    /// Finds an object whose head is to be read.
     ///
     /// - Throws: As `object(_:for:by:)`; `preconditionFailed`.
     public func object(
         _ name: ObjectName, conditions: ObjectConditions = ObjectConditions(), customer: CustomerKey? = nil, by caller: Caller
     ) async throws(Fault) -> StoredObject {
         let found = try await object(name, for: name.version == nil ? .getObject : .getVersion, by: caller)
-        _ = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
+        return try await check(found, name, conditions, customer).object
+    }
+
+    /// Finds an object whose attributes are to be read: both that and the reading itself are asked for.
+    ///
+    /// - Throws: As `object(_:for:by:)`.
+    public func attributes(_ name: ObjectName, customer: CustomerKey?, by caller: Caller) async throws(Fault) -> StoredObject {
+        let found =
+            name.version == nil
+            ? try await object(name, for: .getAttributes, and: .getObject, by: caller)
+            : try await object(name, for: .getVersionAttributes, and: .getVersion, by: caller)
+        return try await check(found, name, ObjectConditions(), customer).object
+    }
+
+    /// Holds what a reader says against what is there.
+    ///
+    /// - Returns: The object's key too, where it is encrypted.
+    private func check(
+        _ found: StoredObject, _ name: ObjectName, _ conditions: ObjectConditions, _ customer: CustomerKey?
+    ) async throws(Fault) -> (object: StoredObject, key: SymmetricKey?) {
+        let key = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
         switch conditions.verdict(on: found.version) {
         case .failed(let condition): throw Fault.precondition(condition)
-        case .notModified: return StoredObject(bucket: found.bucket, version: found.version, isNotModified: true)
-        case nil: return found
+        case .notModified: return (StoredObject(bucket: found.bucket, version: found.version, isNotModified: true), key)
+        case nil: return (found, key)
         }
     }
 
@@ -203,11 +223,11 @@ extension ObjectsService {
         _ name: ObjectName, _ conditions: ObjectConditions, _ customer: CustomerKey?, _ caller: Caller,
         _ range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
-        let found = try await object(name, conditions: conditions, customer: customer, by: caller)
+        let named = try await object(name, for: name.version == nil ? .getObject : .getVersion, by: caller)
+        let (found, key) = try await check(named, name, conditions, customer)
         if found.isNotModified { return (found, 0..<0, BodySource([])) }
         let range = try await range(found)
         guard let body = found.version.body, !range.isEmpty else { return (found, range, BodySource([])) }
-        let key = try await key(of: found.version.detail.encryption, name.key, in: found.bucket, customer: customer)
         guard let key else { return (found, range, try await backend.read(body, range, in: found.bucket)) }
         return (found, range, try await readSealed(found, body, range, key))
     }
@@ -248,6 +268,49 @@ extension ObjectsService {
         await announce(
             hides ? .putMarker : .delete, EventSubject(key: name.key, version: deletion.version), in: bucket, by: caller)
         return deletion
+    }
+
+    /// How many removals of one call run at once.
+    private static let deletionsAtOnce = 64
+
+    /// Removes several, as if each were removed by itself; those of one key one after the other.
+    ///
+    /// - Returns: What came of each, in the order of `deletions`.
+    public func delete(
+        _ deletions: [(name: ObjectName, conditions: ObjectConditions)], bypassing: Bool, by caller: Caller
+    ) async -> [Result<Deletion, Fault>] {
+        // Side by side, so that they share the syncs that make them durable.
+        let places = Dictionary(grouping: deletions.indices) { deletions[$0].name.key }
+        return await withTaskGroup(of: [(Int, Result<Deletion, Fault>)].self) { group in
+            var left = places.values.makeIterator()
+            func begin() {
+                guard let places = left.next() else { return }
+                group.addTask {
+                    var outcomes: [(Int, Result<Deletion, Fault>)] = []
+                    for place in places {
+                        let (name, conditions) = deletions[place]
+                        outcomes.append((place, await self.outcome(of: name, conditions, bypassing, caller)))
+                    }
+                    return outcomes
+                }
+            }
+            for _ in 0..<ObjectsService.deletionsAtOnce { begin() }
+            var outcomes: [Int: Result<Deletion, Fault>] = [:]
+            for await done in group {
+                for (place, outcome) in done { outcomes[place] = outcome }
+                begin()
+            }
+            return deletions.indices.compactMap { outcomes[$0] }
+        }
+    }
+
+    private func outcome(
+        of name: ObjectName, _ conditions: ObjectConditions, _ bypassing: Bool, _ caller: Caller
+    ) async -> Result<Deletion, Fault> {
+        do throws(Fault) { return .success(try await delete(name, conditions: conditions, bypassing: bypassing, by: caller)) } catch
+        {
+            return .failure(error)
+        }
     }
 
     // MARK: Copy
@@ -325,10 +388,10 @@ extension ObjectsService {
 
     /// A page of a bucket's keys, or of their versions.
     public func list(
-        _ request: ListingRequest, in bucketName: String, by caller: Caller
-    ) async throws(Fault) -> (bucket: Bucket, page: ListingPage) {
-        let bucket = try await bucket(bucketName, for: request.showsVersions ? .listBucketVersions : .listBucket, by: caller)
-        return (bucket, try await backend.list(request, of: bucket))
+        _ request: ListingRequest<ListedObject>, _ versions: ListedVersions = .current, in bucketName: String, by caller: Caller
+    ) async throws(Fault) -> (bucket: Bucket, page: ListingPage<ListedObject>) {
+        let bucket = try await bucket(bucketName, for: versions == .all ? .listBucketVersions : .listBucket, by: caller)
+        return (bucket, try await backend.list(request, versions, of: bucket))
     }
 
     /// Where a version stands among its key's: what a listing of versions goes on after.
@@ -336,18 +399,17 @@ extension ObjectsService {
         let bucket = try await bucket(name.bucket, for: .listBucketVersions, by: caller)
         // Ids are sequences, but for the one that has none.
         guard name.version == .null else { return name.version?.bits }
-        var request = ListingRequest()
-        request.showsVersions = true
-        request.prefix = name.key.bytes
-        var page: ListingPage
-        repeat {
-            page = try await backend.list(request, of: bucket)
-            for object in page.objects {
+        var first = ListingRequest<ListedObject>()
+        first.prefix = name.key.bytes
+        var next: ListingRequest<ListedObject>? = first
+        while let request = next {
+            let page = try await backend.list(request, .all, of: bucket)
+            for object in page.entries {
                 if object.key != name.key { return nil }
                 if object.version == .null { return object.sequence }
             }
-            (request.after, request.afterSequence) = (page.next ?? [], page.nextSequence)
-        } while page.next != nil
+            next = request.following(page)
+        }
         return nil
     }
 

@@ -55,6 +55,7 @@ public final class LocalBackend: ObjectBackend {
             try AtomicFile.syncFolder(of: folder + "/.")
             let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened)
             try await backend.finishRemovals()
+            try await backend.nameAccounts()
             try await backend.readQuotas()
             return backend
         } catch {
@@ -74,6 +75,16 @@ public final class LocalBackend: ObjectBackend {
             for bucket in try tx.all(Bucket.table, where: "TRUE") where !present[bucket.place].contains(bucket.id) {
                 try tx.run("DELETE FROM bucket WHERE name = $1", [bucket.name.value])
             }
+        }
+    }
+
+    /// Tells the shards whose their buckets are, where they were made before a shard knew.
+    private func nameAccounts() async throws(Fault) {
+        for (place, shard) in shards.enumerated() {
+            let nameless = try await shard.bucketsOfNobody()
+            guard !nameless.isEmpty else { continue }
+            let all = try await catalogue.read { tx throws(Fault) in try tx.all(Bucket.table, where: "shard = $1", [place.value]) }
+            for bucket in all where nameless.contains(bucket.id) { try await shard.admit(bucket) }
         }
     }
 
@@ -122,6 +133,18 @@ public final class LocalBackend: ObjectBackend {
         try await catalogue.read { tx throws(Fault) in
             try tx.all(Bucket.table, where: "name > $1 ORDER BY name LIMIT $2", [name.value, limit.value])
         }
+    }
+
+    public func bucketCount(of account: ID<Account>) async throws(Fault) -> Int {
+        try await catalogue.read { tx throws(Fault) in
+            try tx.count("SELECT count(*) FROM bucket WHERE account = $1", [account.value])
+        }
+    }
+
+    public func usage(of account: ID<Account>) async throws(Fault) -> BucketUsage {
+        var usage = BucketUsage()
+        for shard in shards { usage = usage + (try await shard.usage(of: account)) }
+        return usage
     }
 
     public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { try await shard(of: bucket).usage(of: bucket) }
@@ -197,8 +220,10 @@ public final class LocalBackend: ObjectBackend {
         try await shard(of: bucket).find(key, version, in: bucket)
     }
 
-    public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
-        try await shard(of: bucket).list(request, of: bucket)
+    public func list(
+        _ request: ListingRequest<ListedObject>, _ versions: ListedVersions, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<ListedObject> {
+        try await shard(of: bucket).list(request, versions, of: bucket)
     }
 
     // MARK: Uploads in parts
@@ -207,8 +232,10 @@ public final class LocalBackend: ObjectBackend {
         try await shard(of: bucket).upload(id, of: key, in: bucket)
     }
 
-    public func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
-        try await shard(of: bucket).uploads(slice, after: after, of: bucket)
+    public func uploads(
+        _ request: ListingRequest<PartedUpload>, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<PartedUpload> {
+        try await shard(of: bucket).uploads(request, of: bucket)
     }
 
     public func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart] {

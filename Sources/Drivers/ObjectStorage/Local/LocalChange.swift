@@ -231,10 +231,10 @@ final class LocalChange: KeyChange {
             here + [upload.id.text.value, upload.begun.value, StoredDetail(upload.detail).value])
     }
 
-    func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart? {
-        try tx.first(
-            "SELECT \(UploadedPart.columns) FROM part WHERE upload = $1 AND number = $2", [upload.text.value, number.value]
-        ) { row throws(Fault) in try UploadedPart(&row) }
+    func parts(of upload: UploadID) throws(Fault) -> [UploadedPart] {
+        try tx.rows("SELECT \(UploadedPart.columns) FROM part WHERE upload = $1 ORDER BY number", [upload.text.value]) {
+            row throws(Fault) in try UploadedPart(&row)
+        }
     }
 
     func put(_ part: UploadedPart, of upload: UploadID) throws(Fault) {
@@ -266,26 +266,23 @@ final class LocalChange: KeyChange {
 
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
         let detail = number()
-        var start: Int64 = 0
-        for (place, part) in parts.enumerated() {
-            guard let size = try self.part(part, of: upload)?.size else {
-                throw Fault(.internalError, "A part that is to be kept is not there.", kind: .object)
-            }
-            try tx.run(
-                """
-                INSERT INTO piece (detail, number, start, size, body_kind, body, checksums, checks)
-                SELECT $1, $2, $3, size, body_kind, body, checksums, checks FROM part WHERE upload = $4 AND number = $5
-                """, [.integer(detail), place.value, start.value, upload.text.value, part.value])
-            try tx.run("DELETE FROM part WHERE upload = $1 AND number = $2", [upload.text.value, part.value])
-            start += size
+        let kept: [Value] = [upload.text.value, "[\(parts.map(String.init).joined(separator: ","))]".value]
+        let inserted = try tx.run(
+            """
+            INSERT INTO piece (detail, number, start, size, body_kind, body, checksums, checks)
+            SELECT $3, row_number() OVER places - 1, sum(size) OVER places - size, size, body_kind, body, checksums, checks
+            FROM part WHERE upload = $1 AND number IN (SELECT value FROM json_each($2)) WINDOW places AS (ORDER BY number)
+            """, kept + [.integer(detail)])
+        guard inserted == parts.count else {
+            throw Fault(.internalError, "A part that is to be kept is not there.", kind: .object)
         }
-        let others = try tx.rows("SELECT size, body_kind, body FROM part WHERE upload = $1", [upload.text.value]) {
-            row throws(Fault) -> (size: Int64, body: StoredBody) in
-            (try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
-        }
-        for other in others { try drop(other.body) }
         // The parts that are kept are counted with their version.
-        added.bytes -= others.reduce(start) { $0 + $1.size }
+        added.bytes -=
+            try tx.value("SELECT coalesce(sum(size), 0) FROM part WHERE upload = $1", [upload.text.value], as: Int64.self) ?? 0
+        let others = try tx.rows(
+            "SELECT body_kind, body FROM part WHERE upload = $1 AND number NOT IN (SELECT value FROM json_each($2))", kept
+        ) { row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take()) }
+        for other in others { try drop(other) }
         try tx.run("DELETE FROM part WHERE upload = $1", [upload.text.value])
         try tx.run("DELETE FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", here + [upload.text.value])
         return .pieces(of: UInt64(detail))

@@ -107,5 +107,12 @@ enum Schema {
                            WHERE upload IN (SELECT id FROM upload WHERE upload.bucket = bucket.id))
                 """,
             ]),
+        Migration(
+            "accounts",
+            [
+                // Zero: the catalogue is to be asked.
+                "ALTER TABLE bucket ADD COLUMN account {int} NOT NULL DEFAULT 0",
+                "CREATE INDEX bucket_account ON bucket (account)",
+            ]),
     ]
 }

@@ -87,7 +87,9 @@ final class Shard: Sendable {
 
     func admit(_ bucket: Bucket) async throws(Fault) {
         try await engine.write { tx throws(Fault) in
-            try tx.run("INSERT INTO bucket (id) VALUES ($1) ON CONFLICT DO NOTHING", [bucket.id.value])
+            try tx.run(
+                "INSERT INTO bucket (id, account) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET account = $2",
+                [bucket.id.value, bucket.account.value])
         }
     }
 
@@ -114,6 +116,21 @@ final class Shard: Sendable {
     /// The buckets that take keys here.
     func buckets() async throws(Fault) -> Set<ID<Bucket>> {
         try await engine.read { tx throws(Fault) in Set(try tx.values("SELECT id FROM bucket", as: ID<Bucket>.self)) }
+    }
+
+    /// Buckets of which it is not known yet whose they are.
+    func bucketsOfNobody() async throws(Fault) -> Set<ID<Bucket>> {
+        try await engine.read { tx throws(Fault) in
+            Set(try tx.values("SELECT id FROM bucket WHERE account = 0", as: ID<Bucket>.self))
+        }
+    }
+
+    func usage(of account: ID<Account>) async throws(Fault) -> BucketUsage {
+        try await engine.readNow { tx throws(Fault) in
+            try tx.first(
+                "SELECT coalesce(sum(versions), 0), coalesce(sum(bytes), 0) FROM bucket WHERE account = $1", [account.value]
+            ) { row throws(Fault) in BucketUsage(versions: try row.take(), bytes: try row.take()) } ?? BucketUsage()
+        }
     }
 
     func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage {
@@ -148,10 +165,11 @@ final class Shard: Sendable {
         try await engine.readNow { tx throws(Fault) in try tx.version(of: key, version, in: bucket.id) }
     }
 
-    /// All of a page in one snapshot.
-    func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
+    func list(
+        _ request: ListingRequest<ListedObject>, _ versions: ListedVersions, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<ListedObject> {
         try await engine.read { tx throws(Fault) in
-            try ListingPage(request) { slice throws(Fault) in try tx.listed(slice, all: request.showsVersions, in: bucket.id) }
+            try ListingPage(request) { slice throws(Fault) in try tx.listed(slice, versions, in: bucket.id) }
         }
     }
 
@@ -161,22 +179,11 @@ final class Shard: Sendable {
         try await engine.readNow { tx throws(Fault) in try tx.upload(id, of: key, in: bucket.id) }
     }
 
-    func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
+    func uploads(
+        _ request: ListingRequest<PartedUpload>, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<PartedUpload> {
         try await engine.read { tx throws(Fault) in
-            var conditions = ""
-            var arguments: [Value] = [bucket.id.value, .blob(slice.from.bytes), slice.limit.value]
-            if let end = slice.upTo {
-                arguments.append(.blob(end.bytes))
-                conditions += " AND key < $\(arguments.count)"
-            }
-            if let after {
-                arguments.append(after.text.value)
-                conditions += " AND (key > $2 OR id > $\(arguments.count))"
-            }
-            return try tx.rows(
-                "SELECT id, key, begun, headers FROM upload WHERE bucket = $1 AND key >= $2\(conditions) ORDER BY key, id LIMIT $3",
-                arguments
-            ) { row throws(Fault) in try PartedUpload(&row) }
+            try ListingPage(request) { slice throws(Fault) in try tx.uploads(slice, in: bucket.id) }
         }
     }
 
@@ -337,27 +344,51 @@ extension Reading {
         }
     }
 
-    /// Keys of a slice in order: the current versions that are objects, or all versions, the newest first.
-    fileprivate func listed(_ slice: ListingSlice, all: Bool, in bucket: ID<Bucket>) throws(Fault) -> [ListedObject] {
-        var arguments: [Value] = [bucket.value, .blob(slice.from.bytes), slice.limit.value]
-        var conditions = "key >= $2"
-        if let before = slice.before {
-            arguments.append(.integer(-Int64(bitPattern: before)))
-            conditions = "(key, rank) > ($2, $\(arguments.count))"
+    /// The versions of a slice in order.
+    fileprivate func listed(
+        _ slice: ListingSlice<UInt64>, _ versions: ListedVersions, in bucket: ID<Bucket>
+    ) throws(Fault) -> [ListedObject] {
+        let before: Value? = slice.after.map { .integer(-Int64(bitPattern: $0)) }
+        var (conditions, arguments) = bounds(of: slice, in: bucket, place: "rank", before)
+        if versions == .current { conditions += " AND shown" }
+        let isLatest =
+            switch versions {
+            case .current: "TRUE"
+            case .all: "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)"
+            }
+        return try rows(
+            """
+            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, checksum, \(isLatest) FROM listing
+            WHERE \(conditions) ORDER BY key, rank LIMIT $2
+            """, arguments
+        ) { row throws(Fault) in try ListedObject(&row) }
+    }
+
+    /// The uploads of a slice in order.
+    fileprivate func uploads(_ slice: ListingSlice<UploadID>, in bucket: ID<Bucket>) throws(Fault) -> [PartedUpload] {
+        let (conditions, arguments) = bounds(of: slice, in: bucket, place: "id", slice.after.map(\.text.value))
+        return try rows(
+            "SELECT id, key, begun, headers FROM upload WHERE \(conditions) ORDER BY key, id LIMIT $2", arguments
+        ) { row throws(Fault) in try PartedUpload(&row) }
+    }
+
+    /// What the rows of a slice fulfil; `$2` is how many there may be.
+    ///
+    /// - Parameter place: The column that orders the rows of one key, and after which of its values they begin.
+    private func bounds<Place>(
+        of slice: ListingSlice<Place>, in bucket: ID<Bucket>, place: String, _ after: Value?
+    ) -> (conditions: String, arguments: [Value]) {
+        var arguments: [Value] = [bucket.value, slice.limit.value, .blob(slice.from.bytes)]
+        var conditions = "bucket = $1 AND key >= $3"
+        if let after {
+            arguments.append(after)
+            conditions = "bucket = $1 AND (key, \(place)) > ($3, $4)"
         }
         if let end = slice.upTo {
             arguments.append(.blob(end.bytes))
             conditions += " AND key < $\(arguments.count)"
         }
-        if !all { conditions += " AND shown" }
-        let isLatest =
-            all ? "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)" : "TRUE"
-        return try rows(
-            """
-            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, checksum, \(isLatest) FROM listing
-            WHERE bucket = $1 AND \(conditions) ORDER BY key, rank LIMIT $3
-            """, arguments
-        ) { row throws(Fault) in try ListedObject(&row) }
+        return (conditions, arguments)
     }
 
     func upload(_ id: UploadID, of key: ObjectKey, in bucket: ID<Bucket>) throws(Fault) -> PartedUpload? {

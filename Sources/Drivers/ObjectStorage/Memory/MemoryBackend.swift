@@ -48,6 +48,15 @@ public final class MemoryBackend: ObjectBackend {
         return Array(all.filter { $0.name > name }.sorted { $0.name < $1.name }.prefix(limit))
     }
 
+    public func bucketCount(of account: ID<Account>) async throws(Fault) -> Int { try await buckets(of: account).count }
+
+    public func usage(of account: ID<Account>) async throws(Fault) -> BucketUsage {
+        state.withLock { state in
+            let own = state.buckets.values.filter { $0.account == account }
+            return own.reduce(BucketUsage()) { $0 + state.usage(of: $1.id) }
+        }
+    }
+
     public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { state.withLock { $0.usage(of: bucket.id) } }
 
     public func bytesMax(of account: ID<Account>) -> Int64? { state.withLock { $0.quotas[account] } }
@@ -131,32 +140,26 @@ public final class MemoryBackend: ObjectBackend {
         }
     }
 
-    public func list(_ request: ListingRequest, of bucket: Bucket) async throws(Fault) -> ListingPage {
+    public func list(
+        _ request: ListingRequest<ListedObject>, _ versions: ListedVersions, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<ListedObject> {
         let keys = state.withLock { $0.keys[bucket.id] ?? [:] }.sorted { $0.key < $1.key }
         let all = keys.flatMap { key, versions in
             versions.enumerated().map { $1.listed(as: key, isLatest: $0 == 0) }
         }
-        let shown = request.showsVersions ? all : all.filter { $0.isLatest && !$0.isDeleteMarker }
-        return try ListingPage(request) { slice throws(Fault) in
-            let inside = shown.lazy.filter { object in
-                if object.key < slice.from || slice.upTo.map({ !(object.key < $0) }) ?? false { return false }
-                return object.key != slice.from || slice.before.map { object.sequence < $0 } ?? true
-            }
-            return Array(inside.prefix(slice.limit))
-        }
+        let shown = versions == .all ? all : all.filter { $0.isLatest && !$0.isDeleteMarker }
+        return try ListingPage(request) { slice throws(Fault) in slice.cut(shown) { $0.place < $1 } }
     }
 
     public func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload? {
         state.withLock { $0.uploads[bucket.id]?[id]?.upload }.flatMap { $0.key == key ? $0 : nil }
     }
 
-    public func uploads(_ slice: ListingSlice, after: UploadID?, of bucket: Bucket) async throws(Fault) -> [PartedUpload] {
-        let all = state.withLock { $0.uploads[bucket.id] ?? [:] }.values.map(\.upload)
-        let inside = all.filter { upload in
-            guard !(upload.key < slice.from), slice.upTo.map({ upload.key < $0 }) ?? true else { return false }
-            return after.map { upload.key != slice.from || $0 < upload.id } ?? true
-        }
-        return Array(inside.sorted { ($0.key, $0.id) < ($1.key, $1.id) }.prefix(slice.limit))
+    public func uploads(
+        _ request: ListingRequest<PartedUpload>, of bucket: Bucket
+    ) async throws(Fault) -> ListingPage<PartedUpload> {
+        let all = state.withLock { $0.uploads[bucket.id] ?? [:] }.values.map(\.upload).sorted { ($0.key, $0.id) < ($1.key, $1.id) }
+        return try ListingPage(request) { slice throws(Fault) in slice.cut(all) { $0.place > $1 } }
     }
 
     public func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart] {
@@ -165,6 +168,19 @@ public final class MemoryBackend: ObjectBackend {
     }
 
     public func close() async {}
+}
+
+extension ListingSlice {
+    /// What of entries that are in order lies in the slice.
+    fileprivate func cut<Entry: ListedEntry>(
+        _ entries: [Entry], follows: (Entry, Place) -> Bool
+    ) -> [Entry] where Entry.Place == Place {
+        let inside = entries.filter { entry in
+            if entry.key < from || upTo.map({ !(entry.key < $0) }) ?? false { return false }
+            return entry.key != from || after.map { follows(entry, $0) } ?? true
+        }
+        return Array(inside.prefix(limit))
+    }
 }
 
 private struct MemoryUpload {
@@ -237,7 +253,9 @@ private final class MemoryChange: KeyChange {
         usage.bytes += part.size - (uploads[upload]?.parts[part.number]?.size ?? 0)
         uploads[upload]?.parts[part.number] = part
     }
-    func part(_ number: Int, of upload: UploadID) throws(Fault) -> UploadedPart? { uploads[upload]?.parts[number] }
+    func parts(of upload: UploadID) throws(Fault) -> [UploadedPart] {
+        (uploads[upload]?.parts ?? [:]).values.sorted { $0.number < $1.number }
+    }
 
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
         let ended = uploads.removeValue(forKey: upload)

@@ -57,7 +57,7 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
                 Fabric.DamagedObject.with {
                     $0.bucket = damaged.bucket
                     $0.key = Data(damaged.key.bytes)
-                    $0.version = damaged.version == .null ? "null" : hexDigits(damaged.version.bits)
+                    $0.version = damaged.version.spelled
                     $0.fault = damaged.fault
                     $0.foundAt = damaged.found.microseconds
                 }

@@ -96,7 +96,7 @@ private struct CopySource {
             guard let version = S3Query(String(parts[1]))["versionId"] else {
                 throw S3Error("InvalidArgument", "Unsupported copy source parameter.")
             }
-            name.version = try VersionID(spelled: version)
+            name.version = try VersionID(asked: version)
         }
         self.name = name
         conditions = ObjectConditions(of: call.request, prefix: "x-amz-copy-source-")

@@ -28,43 +28,83 @@ extension S3Responder {
         guard !asked.isEmpty, asked.count <= S3Responder.deletionsMax, asked.allSatisfy({ $0["Key"]?.text.isEmpty == false }) else {
             throw XMLElement.malformed
         }
-        let isQuiet = document["Quiet"]?.text == "true"
-        var out = XMLWriter()
-        out.declaration()
-        out.open("DeleteResult", namespace: s3Namespace)
-        for object in asked {
-            let key = object["Key"]?.text ?? ""
-            let version = object["VersionId"].flatMap { $0.text.isEmpty ? nil : $0.text }
-            do {
-                var name = ObjectName(bucket: bucket, key: ObjectKey(key))
-                if let version { name.version = try VersionID(spelled: version) }
-                var conditions = ObjectConditions()
-                if let tag = object["ETag"] { conditions.match = [tag.text.filter { $0 != "\"" }] }
-                let deletion = try await objects.delete(
-                    name, conditions: conditions, bypassing: call.bypassesGovernance, by: call.caller)
-                if isQuiet { continue }
-                out.open("Deleted")
-                out.element("Key", key)
-                out.element("VersionId", version)
-                if deletion.isMarker {
-                    out.element("DeleteMarker", true)
-                    out.element("DeleteMarkerVersionId", deletion.version?.spelled)
-                }
-                out.close("Deleted")
-            } catch {
+        let deletions = asked.map { object in
+            Result { try NamedDeletion(object, in: bucket) }.mapError(S3Error.init(of:))
+        }
+        let named = deletions.compactMap { try? $0.get() }.map { ($0.name, $0.conditions) }
+        var outcomes = await objects.delete(named, bypassing: call.bypassesGovernance, by: call.caller).makeIterator()
+        var out = DeletionsXML(isQuiet: document["Quiet"]?.text == "true")
+        for (object, deletion) in zip(asked, deletions) {
+            switch deletion {
+            case .failure(let refusal): out.refuse(object, refusal)
+            case .success:
+                switch outcomes.next() {
+                case .success(let deletion): out.confirm(object, deletion)
                 // What is wrong with the bucket is wrong with the call.
-                if let fault = error as? Fault, fault.kind == .bucket, fault.code == .notFound { throw error }
-                let refusal = S3Error(of: error)
-                out.open("Error")
-                out.element("Key", key)
-                out.element("VersionId", version)
-                out.element("Code", refusal.code)
-                out.element("Message", refusal.message)
-                out.close("Error")
+                case .failure(let fault) where fault.kind == .bucket && fault.code == .notFound: throw fault
+                case .failure(let fault): out.refuse(object, S3Error(of: fault))
+                case nil: throw Fault(.internalError, "An object was neither removed nor refused.")
+                }
             }
         }
+        return xml(out.finish())
+    }
+}
+
+/// What is to be removed, as one element of a request names it.
+private struct NamedDeletion {
+    var name: ObjectName
+    var conditions = ObjectConditions()
+
+    init(_ object: XMLElement, in bucket: String) throws(S3Error) {
+        name = ObjectName(bucket: bucket, key: ObjectKey(object["Key"]?.text ?? ""))
+        if let version = object.version { name.version = try VersionID(asked: version) }
+        if let tag = object["ETag"] { conditions.match = [tag.text.filter { $0 != "\"" }] }
+    }
+}
+
+extension XMLElement {
+    fileprivate var version: String? { self["VersionId"].flatMap { $0.text.isEmpty ? nil : $0.text } }
+}
+
+private struct DeletionsXML: ~Copyable {
+    private var out = XMLWriter()
+    /// Whether only refusals are told.
+    private let isQuiet: Bool
+
+    init(isQuiet: Bool) {
+        self.isQuiet = isQuiet
+        out.declaration()
+        out.open("DeleteResult", namespace: s3Namespace)
+    }
+
+    mutating func confirm(_ object: XMLElement, _ deletion: Deletion) {
+        if isQuiet { return }
+        out.open("Deleted")
+        name(object)
+        if deletion.isMarker {
+            out.element("DeleteMarker", true)
+            out.element("DeleteMarkerVersionId", deletion.version?.spelled)
+        }
+        out.close("Deleted")
+    }
+
+    mutating func refuse(_ object: XMLElement, _ refusal: S3Error) {
+        out.open("Error")
+        name(object)
+        out.element("Code", refusal.code)
+        out.element("Message", refusal.message)
+        out.close("Error")
+    }
+
+    private mutating func name(_ object: XMLElement) {
+        out.element("Key", object["Key"]?.text ?? "")
+        out.element("VersionId", object.version)
+    }
+
+    mutating func finish() -> [UInt8] {
         out.close("DeleteResult")
-        return xml(out.bytes)
+        return out.bytes
     }
 }
 

@@ -16,9 +16,7 @@ extension S3Responder {
         guard !asked.isEmpty, asked.isSubset(of: S3Responder.attributes) else {
             throw S3Error("InvalidArgument", "Invalid attribute name specified.")
         }
-        // Both are asked for: what can be told of an object, and the object.
-        _ = try await objects.object(name, for: name.version == nil ? .getAttributes : .getVersionAttributes, by: call.caller)
-        let found = try await objects.object(name, customer: try call.request.customerKey(), by: call.caller)
+        let found = try await objects.attributes(name, customer: try call.request.customerKey(), by: call.caller)
         let version = found.version
         var out = XMLWriter()
         out.declaration()

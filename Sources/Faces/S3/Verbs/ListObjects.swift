@@ -9,7 +9,7 @@ import Objects
 
 extension S3Responder {
     func listObjects(_ bucket: String, _ call: S3Call) async throws -> Response {
-        var request = try ListingRequest(call.query)
+        var request = try ListingRequest<ListedObject>(call.query)
         request.after = call.query.bytes("marker") ?? []
         let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
         var out = try ListingXML(call.query, bucket)
@@ -22,7 +22,7 @@ extension S3Responder {
     }
 
     func listObjectsV2(_ bucket: String, _ call: S3Call) async throws -> Response {
-        var request = try ListingRequest(call.query)
+        var request = try ListingRequest<ListedObject>(call.query)
         let token = call.query["continuation-token"]
         if let token {
             guard let bytes = Data(base64Encoded: token), !bytes.isEmpty else {
@@ -37,7 +37,7 @@ extension S3Responder {
         if let token { out.text("ContinuationToken", Array(token.utf8), isKey: false) }
         if let next = page.next { out.text("NextContinuationToken", Array(Data(next).base64EncodedString().utf8), isKey: false) }
         if let start = call.query.bytes("start-after") { out.text("StartAfter", start) }
-        out.number("KeyCount", page.objects.count + page.commonPrefixes.count)
+        out.number("KeyCount", page.entries.count + page.commonPrefixes.count)
         out.head(page, request)
         let showsOwner = call.query["fetch-owner"] == "true"
         out.contents(page, owners: showsOwner ? try await owners(of: page, in: inside) : nil)
@@ -45,25 +45,24 @@ extension S3Responder {
     }
 
     func listObjectVersions(_ bucket: String, _ call: S3Call) async throws -> Response {
-        var request = try ListingRequest(call.query)
-        request.showsVersions = true
+        var request = try ListingRequest<ListedObject>(call.query)
         request.after = call.query.bytes("key-marker") ?? []
         let marker = call.query["version-id-marker"].flatMap { $0.isEmpty ? nil : $0 }
         if let marker {
             guard !request.after.isEmpty else {
                 throw S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
             }
-            let name = ObjectName(bucket: bucket, key: ObjectKey(bytes: request.after), version: try VersionID(spelled: marker))
-            request.afterSequence = try await objects.sequence(of: name, by: call.caller)
+            let name = ObjectName(bucket: bucket, key: ObjectKey(bytes: request.after), version: try VersionID(asked: marker))
+            request.afterPlace = try await objects.sequence(of: name, by: call.caller)
         }
-        let (inside, page) = try await objects.list(request, in: bucket, by: call.caller)
+        let (inside, page) = try await objects.list(request, .all, in: bucket, by: call.caller)
         let owners = try await owners(of: page, in: inside)
         var out = try ListingXML(call.query, bucket, root: "ListVersionsResult")
         out.text("KeyMarker", request.after)
         out.text("VersionIdMarker", Array((marker ?? "").utf8), isKey: false)
         if let next = page.next {
             out.text("NextKeyMarker", next)
-            if let sequence = page.nextSequence {
+            if let sequence = page.nextPlace {
                 out.text("NextVersionIdMarker", Array(VersionID(bits: sequence).spelled.utf8), isKey: false)
             }
         }
@@ -73,18 +72,18 @@ extension S3Responder {
     }
 
     /// Who owns what a page shows.
-    private func owners(of page: ListingPage, in bucket: Bucket) async throws -> PageOwners {
+    private func owners(of page: ListingPage<ListedObject>, in bucket: Bucket) async throws -> PageOwners {
         var owners = PageOwners(bucket: bucket)
-        for account in Set(page.objects.map { $0.owner ?? bucket.account }) {
+        for account in Set(page.entries.map { $0.owner ?? bucket.account }) {
             owners.shown[account] = try await objects.shown(account)
         }
         return owners
     }
 }
 
-extension ListingRequest {
+extension ListingRequest<ListedObject> {
     /// The most keys of a page, whatever is asked for.
-    static let limitMax = 1000
+    static var limitMax: Int { 1000 }
 
     fileprivate init(_ query: S3Query) throws(Fault) {
         self.init()
@@ -95,7 +94,7 @@ extension ListingRequest {
             throw Fault(.invalidParameter, "Provided max-keys not an integer or within integer range")
         }
         guard number >= 0 else { throw Fault(.invalidParameter, "Argument maxKeys must be an integer between 0 and 2147483647") }
-        limit = min(number, ListingRequest.limitMax)
+        limit = min(number, Self.limitMax)
     }
 }
 
@@ -129,7 +128,7 @@ private struct ListingXML: ~Copyable {
     mutating func number(_ name: StaticString, _ number: Int) { out.element(name, number) }
 
     /// What stands before the objects.
-    mutating func head(_ page: ListingPage, _ request: ListingRequest) {
+    mutating func head(_ page: ListingPage<ListedObject>, _ request: ListingRequest<ListedObject>) {
         text("Prefix", request.prefix)
         if !request.delimiter.isEmpty { text("Delimiter", request.delimiter) }
         out.element("MaxKeys", request.limit)
@@ -137,8 +136,8 @@ private struct ListingXML: ~Copyable {
         out.element("IsTruncated", page.next != nil)
     }
 
-    mutating func contents(_ page: ListingPage, owners: PageOwners?) {
-        for object in page.objects {
+    mutating func contents(_ page: ListingPage<ListedObject>, owners: PageOwners?) {
+        for object in page.entries {
             out.open("Contents")
             write(object, owners)
             out.close("Contents")
@@ -146,8 +145,8 @@ private struct ListingXML: ~Copyable {
         commonPrefixes(page)
     }
 
-    mutating func versions(_ page: ListingPage, owners: PageOwners) {
-        for object in page.objects {
+    mutating func versions(_ page: ListingPage<ListedObject>, owners: PageOwners) {
+        for object in page.entries {
             let name: StaticString = object.isDeleteMarker ? "DeleteMarker" : "Version"
             out.open(name)
             out.element("VersionId", object.version.spelled)
@@ -183,7 +182,7 @@ private struct ListingXML: ~Copyable {
         out.element("ChecksumType", parts.count > 1 ? String(parts[1]) : ChecksumType.fullObject.rawValue)
     }
 
-    private mutating func commonPrefixes(_ page: ListingPage) {
+    private mutating func commonPrefixes(_ page: ListingPage<ListedObject>) {
         for prefix in page.commonPrefixes {
             out.open("CommonPrefixes")
             text("Prefix", prefix)

@@ -121,38 +121,40 @@ extension S3Responder {
     }
 
     func listMultipartUploads(_ bucket: String, _ call: S3Call) async throws -> Response {
-        let limit = min(try call.query.number("max-uploads") ?? 1000, 1000)
-        let prefix = call.query.bytes("prefix") ?? []
-        let delimiter = call.query.bytes("delimiter") ?? []
-        let marker = call.query.bytes("key-marker").flatMap { $0.isEmpty ? nil : $0 }
-        let idMarker = marker == nil ? nil : call.query["upload-id-marker"].flatMap { $0.isEmpty ? nil : UploadID($0) }
+        var request = ListingRequest<PartedUpload>()
+        request.prefix = call.query.bytes("prefix") ?? []
+        request.delimiter = call.query.bytes("delimiter") ?? []
+        request.limit = min(try call.query.number("max-uploads") ?? 1000, 1000)
+        request.after = call.query.bytes("key-marker") ?? []
+        if !request.after.isEmpty {
+            request.afterPlace = call.query["upload-id-marker"].flatMap { $0.isEmpty ? nil : UploadID($0) }
+        }
         let keys = try KeySpelling(call.query)
-        let page = try await objects.uploads(
-            in: bucket, prefix: prefix, delimiter: delimiter, after: marker.map { ($0, idMarker) }, limit: limit, by: call.caller)
+        let (inside, page) = try await objects.uploads(request, in: bucket, by: call.caller)
         var owners: [ID<Account>: (id: String, displayName: String?)] = [:]
-        for account in Set(page.uploads.map { $0.detail.owner ?? page.bucket.account }) {
+        for account in Set(page.entries.map { $0.detail.owner ?? inside.account }) {
             owners[account] = try await objects.shown(account)
         }
         var out = XMLWriter()
         out.declaration()
         out.open("ListMultipartUploadsResult", namespace: s3Namespace)
         out.element("Bucket", bucket)
-        out.element("KeyMarker", keys.spelled(marker ?? []))
-        out.element("UploadIdMarker", idMarker?.text ?? "")
-        if page.isTruncated, let last = page.last {
-            out.element("NextKeyMarker", keys.spelled(last.key))
-            out.element("NextUploadIdMarker", last.id?.text ?? "")
+        out.element("KeyMarker", keys.spelled(request.after))
+        out.element("UploadIdMarker", request.afterPlace?.text ?? "")
+        if let next = page.next {
+            out.element("NextKeyMarker", keys.spelled(next))
+            out.element("NextUploadIdMarker", page.nextPlace?.text ?? "")
         }
-        out.element("Prefix", keys.spelled(prefix))
-        if !delimiter.isEmpty { out.element("Delimiter", keys.spelled(delimiter)) }
-        out.element("MaxUploads", limit)
+        out.element("Prefix", keys.spelled(request.prefix))
+        if !request.delimiter.isEmpty { out.element("Delimiter", keys.spelled(request.delimiter)) }
+        out.element("MaxUploads", request.limit)
         if keys.areEncoded { out.element("EncodingType", "url") }
-        out.element("IsTruncated", page.isTruncated)
-        for upload in page.uploads {
+        out.element("IsTruncated", page.next != nil)
+        for upload in page.entries {
             out.open("Upload")
             out.element("Key", keys.spelled(upload.key.bytes))
             out.element("UploadId", upload.id.text)
-            if let owner = owners[upload.detail.owner ?? page.bucket.account] { write(owner, to: &out) }
+            if let owner = owners[upload.detail.owner ?? inside.account] { write(owner, to: &out) }
             out.element("StorageClass", upload.detail.storageClass ?? "STANDARD")
             out.element("Initiated", upload.begun)
             let checksum = upload.detail.partChecksum.flatMap(ChecksumAlgorithm.init(header:))

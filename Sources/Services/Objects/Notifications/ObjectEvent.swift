@@ -108,7 +108,7 @@ struct EventMessage: Encodable {
         let session = caller?.session
         let object = Record.ObjectPart(
             key: EventMessage.spelled(subject.key), size: subject.size, eTag: subject.entityTag,
-            versionId: subject.version.map { $0 == .null ? "null" : hexDigits($0.bits) },
+            versionId: subject.version?.spelled,
             sequencer: hexDigits(sequencer).uppercased())
         let part = Record.Part(
             configurationId: rule,

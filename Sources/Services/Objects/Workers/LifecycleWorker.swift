@@ -39,19 +39,17 @@ public struct LifecycleWorker: ObjectWorker {
     ) async throws(Fault) -> (expired: Int, removed: Int) {
         var done = (expired: 0, removed: 0)
         var walk = LifecycleWalk(rules, clock: objects.clock, now: objects.chance.now())
-        var request = ListingRequest()
-        request.showsVersions = true
-        var page: ListingPage
-        repeat {
+        var next: ListingRequest<ListedObject>? = ListingRequest()
+        while let request = next {
             try await progress.step("\(bucket.name) at \(String(decoding: request.after, as: UTF8.self))")
-            page = try await backend.list(request, of: bucket)
-            for version in page.objects {
+            let page = try await backend.list(request, .all, of: bucket)
+            for version in page.entries {
                 var tags: [String: String]?
                 if walk.needsTags { tags = try await backend.find(version.key, version: version.version, in: bucket)?.detail.tags }
                 for (key, action) in walk.take(version, tags: tags) { try await perform(action, key, in: bucket, &done) }
             }
-            (request.after, request.afterSequence) = (page.next ?? [], page.nextSequence)
-        } while page.next != nil
+            next = request.following(page)
+        }
         for (key, action) in walk.finish() { try await perform(action, key, in: bucket, &done) }
         return done
     }
@@ -77,13 +75,11 @@ public struct LifecycleWorker: ObjectWorker {
         guard !ending.isEmpty else { return 0 }
         let now = objects.chance.now()
         var aborted = 0
-        var slice = ListingSlice(from: ObjectKey(bytes: []), upTo: nil, limit: 1000)
-        var after: UploadID?
-        while true {
+        var next: ListingRequest<PartedUpload>? = ListingRequest()
+        while let request = next {
             try await progress.step("\(bucket.name), uploads")
-            let uploads = try await backend.uploads(slice, after: after, of: bucket)
-            guard let last = uploads.last else { return aborted }
-            for upload in uploads {
+            let page = try await backend.uploads(request, of: bucket)
+            for upload in page.entries {
                 let isOver = ending.contains { rule in
                     rule.filter.covers(upload.key, size: .max - 1)
                         && rule.abandonedUploadDays.map { objects.clock.due(upload.begun, days: $0) <= now } ?? false
@@ -97,8 +93,9 @@ public struct LifecycleWorker: ObjectWorker {
                 }
                 if hasEnded { aborted += 1 }
             }
-            (slice.from, after) = (last.key, last.id)
+            next = request.following(page)
         }
+        return aborted
     }
 }
 

@@ -46,12 +46,10 @@ public final class ScrubWorker: ObjectWorker {
     private func scrub(
         _ bucket: Bucket, _ progress: WorkerProgress, _ damaged: inout [DamagedObject], _ versions: inout Int, _ bytes: inout Int64
     ) async throws(Fault) {
-        var request = ListingRequest()
-        request.showsVersions = true
-        var page: ListingPage
-        repeat {
-            page = try await backend.list(request, of: bucket)
-            for listed in page.objects where !listed.isDeleteMarker {
+        var next: ListingRequest<ListedObject>? = ListingRequest()
+        while let request = next {
+            let page = try await backend.list(request, .all, of: bucket)
+            for listed in page.entries where !listed.isDeleteMarker {
                 try await progress.step(
                     "\(versions) versions, \(bytes) bytes, \(damaged.count) damaged; at \(bucket.name)/\(listed.key)")
                 do throws(Fault) { bytes += try await read(listed, in: bucket) } catch {
@@ -65,8 +63,8 @@ public final class ScrubWorker: ObjectWorker {
                 }
                 versions += 1
             }
-            (request.after, request.afterSequence) = (page.next ?? [], page.nextSequence)
-        } while page.next != nil
+            next = request.following(page)
+        }
     }
 
     /// Reads a version to its end; one that has gone meanwhile is none.
