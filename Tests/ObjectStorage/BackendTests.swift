@@ -70,9 +70,19 @@ extension ObjectBackend {
         try await change(key, in: bucket) { change throws(Fault) in try change.put(part, of: id) }
     }
 
+    /// Does a round of the backend's own work.
+    @discardableResult
+    func round(_ name: String) async throws -> String {
+        try await #require(work.first { $0.name == name }).round(Unhindered())
+    }
+
     func remove(_ key: String, in bucket: Bucket) async throws {
         try await change(ObjectKey(key), in: bucket) { change throws(Fault) in try change.remove(.null) }
     }
+}
+
+private struct Unhindered: WorkProgress {
+    func step(_ text: String) async throws(Fault) {}
 }
 
 @Suite struct BackendTests {
@@ -277,19 +287,41 @@ extension ObjectBackend {
                         body: try change.end(UploadID("one"), keeping: [1])))
             }
             // The body of a, the object of parts, the other upload's two parts, and what broke off.
-            await store.close()
+            try await store.round("garbage")
             #expect(files(in: folder).count == 5)
+            #expect(try await store.round("garbage") == "0 files removed")
+            await store.close()
             let afterwards = try await LocalBackend.open(folder, chance: .system)
             #expect(try await afterwards.get("k", in: bucket) == Samples.bytes(20_001))
             try await afterwards.putPart(3, Samples.bytes(30_000), of: UploadID("two"), key, in: bucket)
             try await afterwards.remove("k", in: bucket)
             try await afterwards.change(key, in: bucket) { change throws(Fault) in _ = try change.end(UploadID("two"), keeping: [])
             }
-            await afterwards.close()
+            #expect(files(in: folder).count > 1)
+            try await afterwards.round("garbage")
             #expect(files(in: folder).count == 1)
+            await afterwards.close()
             let again = try await LocalBackend.open(folder, chance: .system)
             #expect(try await again.get("a", in: bucket) == Samples.bytes(100_001))
             await again.close()
+        }
+    }
+
+    /// Who does the work hears of it: at the start, and from then on when there is some.
+    @Test(.timeLimit(.minutes(1))) func workWakes() async throws {
+        try await withFolder { folder in
+            let store = try await LocalBackend.open(folder, chance: .system)
+            let bucket = try #require(try await store.add(Samples.bucket))
+            let garbage = try #require(store.work.first { $0.name == "garbage" })
+            var wakes = garbage.wakes.makeAsyncIterator()
+            #expect(await wakes.next() != nil)
+            try await store.put("a", Samples.bytes(100_000), in: bucket)
+            try await store.remove("a", in: bucket)
+            #expect(await wakes.next() != nil)
+            #expect(files(in: folder).count == 1)
+            #expect(try await store.round("garbage") == "1 files removed")
+            #expect(files(in: folder).isEmpty)
+            await store.close()
         }
     }
 

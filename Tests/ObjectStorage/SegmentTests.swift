@@ -55,14 +55,6 @@ extension ObjectBackend {
             .filter { $0.split(separator: "/").dropLast().last == "segments" }.map { "\(folder)/\($0)" }.sorted()
     }
 
-    private func wait(until isSo: () async throws -> Bool) async throws {
-        let end = ContinuousClock.now + .seconds(30)
-        while !(try await isSo()) {
-            try #require(ContinuousClock.now < end)
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
-
     @Test(arguments: [8193, 131_072, 131_073, 300_000, 1 << 20])
     func middlingBodiesComeBack(count: Int) async throws {
         try await withFolder { folder in
@@ -242,7 +234,8 @@ extension ObjectBackend {
                 let begun = try await store.read(try #require(version.body), 0..<version.size, in: bucket).makeAsyncIterator()
                 var read = Array((try await begun.next() ?? ByteBuffer()).readableBytesView)
                 for number in 0..<64 where number % 8 != 0 { try await store.remove("k\(number)", in: bucket) }
-                try await wait { !FileManager.default.fileExists(atPath: first) }
+                try await store.round("compaction")
+                #expect(!FileManager.default.fileExists(atPath: first))
                 while let next = try await begun.next() { read += next.readableBytesView }
                 #expect(read == Self.body(0))
                 isOver.raise()
@@ -260,16 +253,12 @@ extension ObjectBackend {
     @Test(arguments: CompactionStep.allCases)
     func compactionThatIsCutOffLosesNothing(step: CompactionStep) async throws {
         try await withFolder { folder in
-            let cuts = Mutex(0)
             let store = try await LocalBackend.open(folder + "/s", chance: .system) { passed throws(Fault) in
-                if passed == step {
-                    cuts.withLock { $0 += 1 }
-                    throw Fault(.cancelled, "cut off")
-                }
+                if passed == step { throw Fault(.cancelled, "cut off") }
             }
             let bucket = try #require(try await store.add(Samples.bucket))
             let left = try await fill(store, bucket)
-            try await wait { cuts.withLock { $0 > 0 } }
+            await #expect(throws: Fault(.cancelled, "cut off")) { try await store.round("compaction") }
             try await expect(left, in: store, bucket)
             let first = try #require(segments(in: folder + "/s").first)
             #expect(FileManager.default.fileExists(atPath: first))
@@ -278,7 +267,8 @@ extension ObjectBackend {
             let again = try await LocalBackend.open(folder + "/copy", chance: .system)
             try await expect(left, in: again, bucket)
             let copied = first.replacingOccurrences(of: folder + "/s/", with: folder + "/copy/")
-            try await wait { !FileManager.default.fileExists(atPath: copied) }
+            try await again.round("compaction")
+            #expect(!FileManager.default.fileExists(atPath: copied))
             try await expect(left, in: again, bucket)
             await again.close()
         }
@@ -296,11 +286,7 @@ extension ObjectBackend {
             try handle.write(contentsOf: Data([0xff, 0xfe, 0xfd]))
             try handle.close()
             for number in 0..<64 where number % 8 != 0 { try await store.remove("k\(number)", in: bucket) }
-            let index = folder + "/shard-\(bucket.place)"
-            try await wait {
-                let moved = FileManager.default.contents(atPath: first)?.count ?? 0
-                return moved > 0 && segments(in: index).count >= 2
-            }
+            #expect(try await store.round("compaction") == "\(7 * Self.mebibyte) bytes moved, 0 segments removed")
             try await expect([0, 16, 24, 32, 40, 48, 56], in: store, bucket)
             await #expect(throws: ObjectFaults.bodyIsDamaged) { try await store.get("k8", in: bucket) }
             #expect(FileManager.default.fileExists(atPath: first))

@@ -90,6 +90,12 @@ public protocol ObjectBackend: Sendable {
     /// An upload's parts by number, from after one on.
     func parts(of upload: UploadID, in bucket: Bucket, after: Int, limit: Int) async throws(Fault) -> [UploadedPart]
 
+    // MARK: Work
+
+    /// What the backend has to do that no call waits for.
+    var work: [any BackgroundWork] { get }
+
+    /// Ends it. Its work has been left before.
     func close() async
 }
 

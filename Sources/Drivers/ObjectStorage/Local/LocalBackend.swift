@@ -27,6 +27,7 @@ public final class LocalBackend: ObjectBackend {
     private let lock: FileLock
     private let catalogue: SQLiteEngine
     private let shards: [Shard]
+    private let wakes: ShardWakes
     private let known = KnownBuckets()
     private let quotas = Mutex<[ID<Account>: Int64]>([:])
 
@@ -45,15 +46,17 @@ public final class LocalBackend: ObjectBackend {
         let lock = try FileLock(folder + "/lock")
         var opened: [Shard] = []
         var catalogue: SQLiteEngine?
+        let wakes = ShardWakes()
         do throws(Fault) {
             let engine = try SQLiteEngine(path: folder + "/catalogue.sqlite", readers: Self.readers)
             catalogue = engine
             try await engine.migrate(Schema.catalogue)
             for number in 0..<Self.shards {
-                opened.append(try await Shard.open(folder + "/shard-\(number)", chance: chance, passing: passing))
+                opened.append(
+                    try await Shard.open(folder + "/shard-\(number)", chance: chance, wakes: wakes, passing: passing))
             }
             try AtomicFile.syncFolder(of: folder + "/.")
-            let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened)
+            let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened, wakes: wakes)
             try await backend.finishRemovals()
             try await backend.nameAccounts()
             try await backend.readQuotas()
@@ -88,10 +91,18 @@ public final class LocalBackend: ObjectBackend {
         }
     }
 
-    private init(lock: FileLock, catalogue: SQLiteEngine, shards: [Shard]) {
+    private init(lock: FileLock, catalogue: SQLiteEngine, shards: [Shard], wakes: ShardWakes) {
         self.lock = lock
         self.catalogue = catalogue
         self.shards = shards
+        self.wakes = wakes
+    }
+
+    public var work: [any BackgroundWork] {
+        [
+            GarbageWork(shards: shards, wakes: wakes.garbage.stream),
+            CompactionWork(shards: shards, wakes: wakes.compaction.stream),
+        ]
     }
 
     public func close() async {

@@ -9,6 +9,14 @@ import NIOCore
 /// Where a compaction can be cut off.
 enum CompactionStep: Sendable, CaseIterable { case copied, moved, forgotten }
 
+/// What a compaction has done.
+struct Compaction: Sendable, CustomStringConvertible {
+    var segments = 0
+    var bytes: Int64 = 0
+
+    var description: String { "\(bytes) bytes moved, \(segments) segments removed" }
+}
+
 /// Compacts a shard's segments.
 struct SegmentCompactor: Sendable {
     /// How much is copied between two changes of rows.
@@ -19,25 +27,28 @@ struct SegmentCompactor: Sendable {
     /// Throws where a test has it cut off.
     let passing: @Sendable (CompactionStep) throws(Fault) -> Void
 
-    func compactAll() async throws(Fault) {
+    /// - Parameter done: Counts it.
+    func compactAll(_ progress: any WorkProgress, _ done: inout Compaction) async throws(Fault) {
         let sparse = try await engine.read { tx throws(Fault) in
             try tx.values(
                 "SELECT id FROM segment WHERE bytes < $1", [(Segments.segmentBytes / 2).value], as: Int64.self)
         }
-        for id in sparse.map({ UInt64($0) }) where !Task.isCancelled && segments.isSettled(id) { try await compact(id) }
+        for id in sparse.map({ UInt64($0) }) where segments.isSettled(id) { try await compact(id, progress, &done) }
     }
 
-    private func compact(_ segment: UInt64) async throws(Fault) {
+    private func compact(_ segment: UInt64, _ progress: any WorkProgress, _ done: inout Compaction) async throws(Fault) {
         let left = try await engine.read { tx throws(Fault) in
             try tx.value("SELECT bytes FROM segment WHERE id = $1", [.integer(Int64(segment))], as: Int64.self)
         }
         if let file = try await segments.file(segment), let left {
             guard left * 2 < (try file.length()) else { return }
-            guard try await moveAll(of: segment, file) else { return }
+            guard try await moveAll(of: segment, file, progress, &done) else { return }
         }
         try await engine.write { tx throws(Fault) in try tx.run("DELETE FROM segment WHERE id = $1", [.integer(Int64(segment))]) }
         try passing(.forgotten)
         try await segments.remove(segment)
+        done.segments += 1
+        try await progress.step("\(done)")
     }
 
     // MARK: Moving
@@ -50,10 +61,12 @@ struct SegmentCompactor: Sendable {
     /// Moves all bodies of a segment.
     ///
     /// - Returns: Whether none is left: one that is damaged stays where it is.
-    private func moveAll(of segment: UInt64, _ file: OpenFile) async throws(Fault) -> Bool {
+    private func moveAll(
+        of segment: UInt64, _ file: OpenFile, _ progress: any WorkProgress, _ done: inout Compaction
+    ) async throws(Fault) -> Bool {
         var after: Int64 = -1
         var isEmptied = true
-        while !Task.isCancelled {
+        while true {
             let bodies = try await bodies(of: segment, after: after)
             guard let last = bodies.last else { return isEmptied }
             after = last.place.start
@@ -69,8 +82,9 @@ struct SegmentCompactor: Sendable {
                 }
             }
             try await move(moved, bytes)
+            done.bytes += moved.reduce(0) { $0 + $1.place.size }
+            try await progress.step("\(done)")
         }
-        return false
     }
 
     /// The next bodies of a segment in the order of their places, of some bytes together.

@@ -16,16 +16,13 @@ final class Shard: Sendable {
     private let engine: SQLiteEngine
     private let chance: Chance
     private let numbers: Numbers
-    /// Removes garbage apart from the calls that make it.
-    private let collector: WokenWorker
-    /// Gives back the room of segments that have lost most of their bodies.
-    private let compactor: WokenWorker
-
-    /// Between two looks at the segments, so that a busy shard's are not looked at for each call.
-    private static let compactorRest = Duration.seconds(1)
+    private let wakes: ShardWakes
+    let collector: GarbageCollector
+    let compactor: SegmentCompactor
 
     static func open(
-        _ folder: String, chance: Chance, passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
+        _ folder: String, chance: Chance, wakes: ShardWakes,
+        passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
     ) async throws(Fault) -> Shard {
         try Folder.make(folder)
         let engine = try SQLiteEngine(path: folder + "/index.sqlite", readers: LocalBackend.readers)
@@ -41,7 +38,8 @@ final class Shard: Sendable {
             let files = try BodyFiles(folder: folder + "/bodies")
             let segments = try Segments(folder: folder + "/segments") { UInt64(numbers.next()) }
             try await removeNameless(segments, engine)
-            return Shard(engine: engine, files: files, segments: segments, chance: chance, numbers: numbers, passing: passing)
+            return Shard(
+                engine: engine, files: files, segments: segments, chance: chance, numbers: numbers, wakes: wakes, passing: passing)
         } catch {
             await engine.close()
             throw error
@@ -49,7 +47,7 @@ final class Shard: Sendable {
     }
 
     private init(
-        engine: SQLiteEngine, files: BodyFiles, segments: Segments, chance: Chance, numbers: Numbers,
+        engine: SQLiteEngine, files: BodyFiles, segments: Segments, chance: Chance, numbers: Numbers, wakes: ShardWakes,
         passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
     ) {
         self.engine = engine
@@ -57,13 +55,12 @@ final class Shard: Sendable {
         self.segments = segments
         self.chance = chance
         self.numbers = numbers
-        // What either could not do is tried again at the next wake.
-        collector = WokenWorker { try? await GarbageCollector(engine: engine, files: files).collect() }
-        compactor = WokenWorker(rest: Shard.compactorRest) {
-            try? await SegmentCompactor(engine: engine, segments: segments, passing: passing).compactAll()
-        }
-        collector.wake()
-        compactor.wake()
+        self.wakes = wakes
+        collector = GarbageCollector(engine: engine, files: files)
+        compactor = SegmentCompactor(engine: engine, segments: segments, passing: passing)
+        // What the last process left.
+        wakes.garbage.wake()
+        wakes.compaction.wake()
     }
 
     /// Removes segments in which no body lies: nobody appends yet.
@@ -75,8 +72,6 @@ final class Shard: Sendable {
     }
 
     func close() async {
-        await collector.stop()
-        await compactor.stop(cutShort: true)
         await segments.close()
         await engine.close()
     }
@@ -109,8 +104,8 @@ final class Shard: Sendable {
             }
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
         }
-        collector.wake()
-        compactor.wake()
+        wakes.garbage.wake()
+        wakes.compaction.wake()
     }
 
     /// The buckets that take keys here.
@@ -152,9 +147,9 @@ final class Shard: Sendable {
             try change.finish()
             return (result, change.aftermath)
         }
-        if aftermath.leavesGarbage { collector.wake() }
+        if aftermath.leavesGarbage { wakes.garbage.wake() }
         for place in aftermath.kept { letGo(of: place) }
-        if aftermath.leavesSparse { compactor.wake() }
+        if aftermath.leavesSparse { wakes.compaction.wake() }
         return result
     }
 
@@ -293,7 +288,7 @@ final class Shard: Sendable {
         try await engine.write { tx throws(Fault) in
             try tx.run("UPDATE loose_file SET is_garbage = TRUE WHERE id = $1", [.integer(Int64(file))])
         }
-        collector.wake()
+        wakes.garbage.wake()
     }
 }
 
@@ -307,31 +302,6 @@ private final class Numbers: Sendable {
         last.withLock { last in
             last += 1
             return last
-        }
-    }
-}
-
-/// Removes the files of a shard that no version names any more.
-private struct GarbageCollector {
-    /// How many are removed between two writes.
-    private static let batch = 1000
-
-    let engine: SQLiteEngine
-    let files: BodyFiles
-
-    /// Files first, then the rows by which they are found.
-    func collect() async throws(Fault) {
-        while true {
-            let garbage = try await engine.read { tx throws(Fault) in
-                try tx.values(
-                    "SELECT id FROM loose_file WHERE is_garbage ORDER BY id LIMIT $1", [GarbageCollector.batch.value],
-                    as: Int64.self)
-            }
-            guard !garbage.isEmpty else { return }
-            try await files.remove(garbage.map { UInt64($0) })
-            try await engine.write { tx throws(Fault) in
-                for id in garbage { try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(id)]) }
-            }
         }
     }
 }

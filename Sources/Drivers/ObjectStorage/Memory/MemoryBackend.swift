@@ -167,6 +167,8 @@ public final class MemoryBackend: ObjectBackend {
         return Array(parts.values.filter { $0.number > after }.sorted { $0.number < $1.number }.prefix(limit))
     }
 
+    public var work: [any BackgroundWork] { [] }
+
     public func close() async {}
 }
 

@@ -68,7 +68,8 @@ struct ObjectStore: Sendable {
             clock: LifecycleClock(day: settings.day), notifier: notifier)
         scrub = ScrubWorker(objects)
         workers = try ObjectWorkers(
-            [LifecycleWorker(objects), scrub], path: folder + "/workers.json", chance: chance,
+            [LifecycleWorker(objects), scrub] + backend.work.map(BackendWorker.init), path: folder + "/workers.json",
+            chance: chance,
             report: { name, fault in
                 log.warning("a worker of the object store failed", metadata: ["worker": "\(name)", "fault": "\(fault)"])
             })

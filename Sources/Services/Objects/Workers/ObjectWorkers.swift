@@ -10,12 +10,21 @@ import Synchronization
 /// Work that is done in rounds.
 public protocol ObjectWorker: Sendable {
     var name: String { get }
-    /// From the end of one round to the beginning of the next.
+    /// From the end of one round to the beginning of the next, where nothing wakes it before.
     var interval: Duration { get }
+    /// What wakes it; nil: nothing does.
+    var wakes: AsyncStream<Void>? { get }
+    /// The least time from the end of one round to the beginning of another.
+    var rest: Duration { get }
     /// Does a round; it calls `step` often.
     ///
     /// - Returns: What the round did, for people.
     func round(_ progress: WorkerProgress) async throws(Fault) -> String
+}
+
+extension ObjectWorker {
+    public var wakes: AsyncStream<Void>? { nil }
+    public var rest: Duration { .zero }
 }
 
 /// How a worker is doing.
@@ -36,7 +45,7 @@ public struct WorkerStatus: Sendable, Hashable {
 }
 
 /// Where a worker that does a round says how far it is, and is held up.
-public final class WorkerProgress: Sendable {
+public final class WorkerProgress: WorkProgress {
     private let current: Mutex<String>
     private let wishes: @Sendable () -> (isPaused: Bool, pace: Int)
     private let began = Mutex(ContinuousClock.now)
@@ -116,13 +125,16 @@ public final class ObjectWorkers: Sendable {
     /// Works until cancelled.
     public func run() async {
         await withTaskGroup(of: Void.self) { group in
-            for worker in workers { group.addTask { await self.run(worker) } }
+            for worker in workers {
+                let (stream, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+                state.withLock { $0.wakes[worker.name] = wake }
+                group.addTask { await self.run(worker, stream, wake) }
+                if let wakes = worker.wakes { group.addTask { for await _ in wakes { wake.yield() } } }
+            }
         }
     }
 
-    private func run(_ worker: any ObjectWorker) async {
-        let (stream, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        state.withLock { $0.wakes[worker.name] = wake }
+    private func run(_ worker: any ObjectWorker, _ stream: AsyncStream<Void>, _ wake: AsyncStream<Void>.Continuation) async {
         var wakes = stream.makeAsyncIterator()
         while !Task.isCancelled {
             let left = left(of: worker)
@@ -134,6 +146,7 @@ public final class ObjectWorkers: Sendable {
             // The stream ends when the task is cancelled.
             guard isWoken else { return }
             await doRound(worker)
+            if worker.rest > .zero { try? await Task.sleep(for: worker.rest) }
         }
     }
 
@@ -164,7 +177,8 @@ public final class ObjectWorkers: Sendable {
             state.wishes[name, default: Wish()].lastEnded = now
         }
         if let failure, failure.code != .cancelled { report(name, failure) }
-        await save()
+        // What is woken may be so often, and is at each start.
+        if worker.wakes == nil { await save() }
     }
 
     /// Writes wishes as they are when their turn has come, so that the last writer writes the newest.
