@@ -156,6 +156,7 @@ private struct Unhindered: WorkProgress {
             try await store.begin(UploadID("two"), key, in: bucket)
             for (place, part) in bytes.enumerated() { try await store.putPart(place + 1, part, of: id, key, in: bucket) }
             try await store.putPart(2, [7], of: id, key, in: bucket)
+            #expect(try await store.unfinished(in: bucket) == UnfinishedUploads(count: 2, bytes: 350_003))
             #expect(try await store.parts(of: id, in: bucket, after: 1, limit: 2).map(\.number) == [2, 3])
             #expect(try await store.parts(of: id, in: bucket, after: 0, limit: 9).map(\.size) == [200_000, 1, 150_000, 2])
             let all = ListingRequest<PartedUpload>()

@@ -72,6 +72,18 @@ public struct BucketUsage: Sendable, Hashable {
     }
 }
 
+/// The uploads in parts of a bucket that have begun and not ended.
+public struct UnfinishedUploads: Sendable, Hashable {
+    public var count: Int64
+    /// Of their parts, as they lie; the bucket's use has them too.
+    public var bytes: Int64
+
+    public init(count: Int64 = 0, bytes: Int64 = 0) {
+        self.count = count
+        self.bytes = bytes
+    }
+}
+
 public enum Versioning: String, Sendable, Hashable, Codable {
     case enabled = "Enabled"
     case suspended = "Suspended"

@@ -27,6 +27,9 @@ public protocol ObjectBackend: Sendable {
     /// What lies in a bucket.
     func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage
 
+    /// What of that is of uploads that have not ended: counted when it is asked for.
+    func unfinished(in bucket: Bucket) async throws(Fault) -> UnfinishedUploads
+
     /// What lies in all of an account's buckets.
     func usage(of account: ID<Account>) async throws(Fault) -> BucketUsage
 

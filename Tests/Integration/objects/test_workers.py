@@ -203,6 +203,30 @@ def test_limits(alone):
     s3.put_object(Bucket="second", Key="k", Body=b"x" * 100)
 
 
+def test_unfinished_uploads_are_counted(alone):
+    s3 = alone.client()
+    for bucket in ["first", "second"]:
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket="first", Key="k", Body=b"x" * 100)
+    uploads = [s3.create_multipart_upload(Bucket="first", Key=key)["UploadId"] for key in ["k", "k", "other"]]
+    part = s3.upload_part(Bucket="first", Key="k", UploadId=uploads[0], PartNumber=1, Body=b"y" * 5000)
+    s3.upload_part(Bucket="first", Key="k", UploadId=uploads[1], PartNumber=1, Body=b"z" * 700)
+    s3.upload_part(Bucket="first", Key="k", UploadId=uploads[1], PartNumber=1, Body=b"z" * 600)
+
+    def usage():
+        lines = json.loads(alone.karri("objects", "usage", "--json").stdout)
+        return {line["bucket"]: (line["uploads"], line["uploadBytes"], line["bytes"]) for line in lines}
+
+    assert usage() == {"first": (3, 5600, 5700), "second": (0, 0, 0)}
+    assert "5700 bytes  5600 of them in 3 unfinished uploads" in alone.karri("objects", "usage").stdout
+    s3.complete_multipart_upload(
+        Bucket="first", Key="k", UploadId=uploads[0], MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    assert usage()["first"] == (2, 600, 5600)
+    for key, upload in [("k", uploads[1]), ("other", uploads[2])]:
+        s3.abort_multipart_upload(Bucket="first", Key=key, UploadId=upload)
+    assert usage()["first"] == (0, 0, 5000)
+
+
 def test_keys_of_the_key_service(alone):
     s3 = alone.client()
     s3.create_bucket(Bucket="first")

@@ -160,6 +160,10 @@ public final class LocalBackend: ObjectBackend {
 
     public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { try await shard(of: bucket).usage(of: bucket) }
 
+    public func unfinished(in bucket: Bucket) async throws(Fault) -> UnfinishedUploads {
+        try await shard(of: bucket).unfinished(in: bucket)
+    }
+
     public func bytesMax(of account: ID<Account>) -> Int64? { quotas.withLock { $0[account] } }
 
     public func setBytesMax(_ bytes: Int64?, of account: ID<Account>) async throws(Fault) {

@@ -182,6 +182,16 @@ final class Shard: Sendable {
         }
     }
 
+    func unfinished(in bucket: Bucket) async throws(Fault) -> UnfinishedUploads {
+        try await engine.read { tx throws(Fault) in
+            let count = try tx.value("SELECT count(*) FROM upload WHERE bucket = $1", [bucket.id.value], as: Int64.self)
+            let bytes = try tx.value(
+                "SELECT coalesce(sum(size), 0) FROM part WHERE upload IN (SELECT id FROM upload WHERE bucket = $1)",
+                [bucket.id.value], as: Int64.self)
+            return UnfinishedUploads(count: count ?? 0, bytes: bytes ?? 0)
+        }
+    }
+
     func parts(of upload: UploadID, after: Int, limit: Int) async throws(Fault) -> [UploadedPart] {
         try await engine.read { tx throws(Fault) in
             try tx.rows(

@@ -59,6 +59,13 @@ public final class MemoryBackend: ObjectBackend {
 
     public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { state.withLock { $0.usage(of: bucket.id) } }
 
+    public func unfinished(in bucket: Bucket) async throws(Fault) -> UnfinishedUploads {
+        state.withLock { $0.uploads[bucket.id] ?? [:] }.values.reduce(into: UnfinishedUploads()) { sum, upload in
+            sum.count += 1
+            sum.bytes += upload.parts.values.reduce(0) { $0 + $1.size }
+        }
+    }
+
     public func bytesMax(of account: ID<Account>) -> Int64? { state.withLock { $0.quotas[account] } }
 
     public func setBytesMax(_ bytes: Int64?, of account: ID<Account>) async throws(Fault) {

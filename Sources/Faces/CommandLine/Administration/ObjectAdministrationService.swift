@@ -77,6 +77,7 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
                 after = last.name
                 for bucket in page {
                     let usage = try await backend.usage(of: bucket)
+                    let unfinished = try await backend.unfinished(in: bucket)
                     let account = try await accounts.account(bucket.account)?.number ?? ""
                     reply.buckets.append(
                         Fabric.BucketUsage.with {
@@ -84,6 +85,8 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
                             $0.account = account
                             $0.versions = usage.versions
                             $0.bytes = usage.bytes
+                            $0.uploads = unfinished.count
+                            $0.uploadBytes = unfinished.bytes
                             $0.bytesMax = bucket.settings.bytesMax ?? 0
                         })
                 }

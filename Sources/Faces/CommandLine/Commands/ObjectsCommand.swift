@@ -24,7 +24,10 @@ struct ObjectsCommand: AsyncParsableCommand {
             var bucket: String
             var account: String
             var versions: Int64
+            /// With those of uploads in parts that have not ended.
             var bytes: Int64
+            var uploads: Int64
+            var uploadBytes: Int64
             var bytesMax: Int64?
         }
 
@@ -34,13 +37,15 @@ struct ObjectsCommand: AsyncParsableCommand {
             }
             let lines = reply.buckets.map {
                 Line(
-                    bucket: $0.name, account: $0.account, versions: $0.versions, bytes: $0.bytes,
-                    bytesMax: $0.bytesMax == 0 ? nil : $0.bytesMax)
+                    bucket: $0.name, account: $0.account, versions: $0.versions, bytes: $0.bytes, uploads: $0.uploads,
+                    uploadBytes: $0.uploadBytes, bytesMax: $0.bytesMax == 0 ? nil : $0.bytesMax)
             }
             if json { return Output.write(try encoded(lines), to: 1) }
             for line in lines {
                 let limit = line.bytesMax.map { " of \($0)" } ?? ""
-                Output.line("\(line.bucket)  account \(line.account)  \(line.versions) versions  \(line.bytes)\(limit) bytes")
+                let begun = line.uploads == 0 ? "" : "  \(line.uploadBytes) of them in \(line.uploads) unfinished uploads"
+                Output.line(
+                    "\(line.bucket)  account \(line.account)  \(line.versions) versions  \(line.bytes)\(limit) bytes\(begun)")
             }
         }
     }

@@ -201,12 +201,16 @@ public nonisolated struct Karri_Fabric_BucketUsage: Sendable {
 
   public var versions: Int64 = 0
 
+  /// With those of uploads in parts that have not ended.
   public var bytes: Int64 = 0
 
   public var uploads: Int64 = 0
 
   /// 0: none.
   public var bytesMax: Int64 = 0
+
+  /// Of bytes, those of such uploads.
+  public var uploadBytes: Int64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -645,7 +649,7 @@ nonisolated extension Karri_Fabric_ListUsageReply: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Karri_Fabric_BucketUsage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BucketUsage"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}account\0\u{1}versions\0\u{1}bytes\0\u{1}uploads\0\u{3}bytes_max\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}account\0\u{1}versions\0\u{1}bytes\0\u{1}uploads\0\u{3}bytes_max\0\u{3}upload_bytes\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -659,6 +663,7 @@ nonisolated extension Karri_Fabric_BucketUsage: SwiftProtobuf.Message, SwiftProt
       case 4: try { try decoder.decodeSingularInt64Field(value: &self.bytes) }()
       case 5: try { try decoder.decodeSingularInt64Field(value: &self.uploads) }()
       case 6: try { try decoder.decodeSingularInt64Field(value: &self.bytesMax) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self.uploadBytes) }()
       default: break
       }
     }
@@ -683,6 +688,9 @@ nonisolated extension Karri_Fabric_BucketUsage: SwiftProtobuf.Message, SwiftProt
     if self.bytesMax != 0 {
       try visitor.visitSingularInt64Field(value: self.bytesMax, fieldNumber: 6)
     }
+    if self.uploadBytes != 0 {
+      try visitor.visitSingularInt64Field(value: self.uploadBytes, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -693,6 +701,7 @@ nonisolated extension Karri_Fabric_BucketUsage: SwiftProtobuf.Message, SwiftProt
     if lhs.bytes != rhs.bytes {return false}
     if lhs.uploads != rhs.uploads {return false}
     if lhs.bytesMax != rhs.bytesMax {return false}
+    if lhs.uploadBytes != rhs.uploadBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
