@@ -139,7 +139,7 @@ let house: [Part] = [
         name: "Listening", folder: "Faces/Listening", uses: ["Certificates", "Platform"],
         products: ["Hummingbird", "Logging", "NIOCore", "NIOSSL", "ServiceLifecycle"], tested: true),
     Part(
-        name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model"], products: ["Crypto"], tested: true,
+        name: "AWSProtocol", folder: "Faces/AWSProtocol", uses: ["Model", "Authority"], products: ["Crypto"], tested: true,
         testUses: ["EC2Model", "STSModel", "modelgen", "Platform"]),
     Part(name: "EC2Model", folder: "Faces/AWSModels/EC2", uses: ["AWSProtocol"]),
     Part(name: "STSModel", folder: "Faces/AWSModels/STS", uses: ["AWSProtocol"]),

@@ -51,7 +51,7 @@ import Testing
             guard let claim = try? SignatureV4.Claim(request) else { continue }
             read += 1
             #expect(claim.signature.count == 32 && !claim.accessKey.isEmpty, "seed \(seed) round \(round)")
-            let verified = try? claim.verify(request, secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", now: now)
+            let verified = try? claim.verify(request, secret: .whole("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), now: now)
             #expect(verified == nil, "seed \(seed) round \(round): \(request)")
         }
         #expect(read > 100, "seed \(seed): the mutations leave too little to read")

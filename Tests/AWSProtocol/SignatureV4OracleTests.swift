@@ -91,7 +91,7 @@ private func signedByBotocore() throws -> [SignedCase] {
     private func isAccepted(_ request: SignatureV4.Request, secret: String = secret, _ keys: SignatureV4.SigningKeys? = nil) -> Bool
     {
         do {
-            _ = try SignatureV4.Claim(request).verify(request, secret: secret, now: now, keys: keys)
+            _ = try SignatureV4.Claim(request).verify(request, secret: .whole(secret), now: now, keys: keys)
             return true
         } catch {
             return false

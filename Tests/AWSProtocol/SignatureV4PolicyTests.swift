@@ -25,9 +25,9 @@ private let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
         let claim = try SignatureV4.PolicyClaim(
             algorithm: "AWS4-HMAC-SHA256", credential: Self.credential, date: "20151229T000000Z", signature: Self.signature)
         #expect(claim.accessKey == "AKIAIOSFODNN7EXAMPLE")
-        try claim.verify(Self.policy, secret: secret)
-        #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) { try claim.verify(Self.policy + "=", secret: secret) }
-        #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) { try claim.verify(Self.policy, secret: "other") }
+        try claim.verify(Self.policy, secret: .whole(secret))
+        #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) { try claim.verify(Self.policy + "=", secret: .whole(secret)) }
+        #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) { try claim.verify(Self.policy, secret: .whole("other")) }
     }
 
     @Test(arguments: [

@@ -1,5 +1,6 @@
 //  Published vectors, refusals, and the two memories of the signature code.
 
+import Authority
 import Crypto
 import Model
 import Testing
@@ -145,22 +146,35 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
     func publishedVectorsHold(vector: Vector) throws {
         let claim = try SignatureV4.Claim(vector.request)
         #expect(claim.accessKey == "AKIDEXAMPLE")
-        let verified = try claim.verify(vector.request, secret: vector.secret, now: vector.now)
+        let verified = try claim.verify(vector.request, secret: .whole(vector.secret), now: vector.now)
         let streaming = SignatureV4.Verified.Payload.streaming("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
         #expect(verified.payload == (vector.name == "S3 chunked upload" ? streaming : .checked))
+    }
+
+    /// A host that has only the key that was derived for the scope, and one that has it for another day's.
+    @Test(arguments: published)
+    func publishedVectorsHoldWithDerivedKeys(vector: Vector) throws {
+        let claim = try SignatureV4.Claim(vector.request)
+        let secret = SigningSecret.whole(vector.secret)
+        _ = try claim.verify(vector.request, secret: secret.derived(for: claim.scope), now: vector.now)
+        var other = claim.scope
+        other.date = "19700101"
+        #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) {
+            try claim.verify(vector.request, secret: secret.derived(for: other), now: vector.now)
+        }
     }
 
     @Test func thePublishedPresignedRequestHolds() throws {
         let claim = try SignatureV4.Claim(presigned())
         #expect(claim.form == .query(expiresSeconds: 86400))
         let start = claim.signed
-        let verified = try claim.verify(presigned(), secret: objectSecret, now: start + .seconds(86400))
+        let verified = try claim.verify(presigned(), secret: .whole(objectSecret), now: start + .seconds(86400))
         #expect(verified.payload == .unsigned)
         #expect(throws: SignatureV4.Refusal.self) {
-            try claim.verify(presigned(), secret: objectSecret, now: start + .seconds(86401))
+            try claim.verify(presigned(), secret: .whole(objectSecret), now: start + .seconds(86401))
         }
         #expect(throws: SignatureV4.Refusal.self) {
-            try claim.verify(presigned(), secret: objectSecret, now: start - .seconds(901))
+            try claim.verify(presigned(), secret: .whole(objectSecret), now: start - .seconds(901))
         }
     }
 
@@ -169,7 +183,7 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         for vector in published {
             let claim = try SignatureV4.Claim(vector.request)
             #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) {
-                try claim.verify(vector.request, secret: vector.secret + "x", now: vector.now)
+                try claim.verify(vector.request, secret: .whole(vector.secret + "x"), now: vector.now)
             }
         }
     }
@@ -178,16 +192,16 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         let vector = published[0]
         let claim = try SignatureV4.Claim(vector.request)
         for seconds in [-900, -1, 0, 1, 900] {
-            _ = try claim.verify(vector.request, secret: vector.secret, now: vector.now + .seconds(seconds))
+            _ = try claim.verify(vector.request, secret: .whole(vector.secret), now: vector.now + .seconds(seconds))
         }
         #expect(
             throws: SignatureV4.Refusal.expired(
                 "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T125101Z - 15 min.)")
-        ) { try claim.verify(vector.request, secret: vector.secret, now: vector.now + .seconds(901)) }
+        ) { try claim.verify(vector.request, secret: .whole(vector.secret), now: vector.now + .seconds(901)) }
         #expect(
             throws: SignatureV4.Refusal.notYetCurrent(
                 "Signature not yet current: 20150830T123600Z is still later than 20150830T123559Z (20150830T122059Z + 15 min.)")
-        ) { try claim.verify(vector.request, secret: vector.secret, now: vector.now - .seconds(901)) }
+        ) { try claim.verify(vector.request, secret: .whole(vector.secret), now: vector.now - .seconds(901)) }
     }
 
     @Test func headersThatMatterMustBeSigned() throws {
@@ -196,13 +210,13 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         let claim = try SignatureV4.Claim(request)
         #expect(claim.securityToken == "token")
         #expect(throws: SignatureV4.Refusal.headersNotSigned(["x-amz-security-token"])) {
-            try claim.verify(request, secret: suiteSecret, now: published[0].now)
+            try claim.verify(request, secret: .whole(suiteSecret), now: published[0].now)
         }
         var hostless = published[0].request
         hostless.headers[2].value = hostless.headers[2].value.replacing("host;", with: "")
         let other = try SignatureV4.Claim(hostless)
         #expect(throws: SignatureV4.Refusal.headersNotSigned(["host"])) {
-            try other.verify(hostless, secret: suiteSecret, now: published[0].now)
+            try other.verify(hostless, secret: .whole(suiteSecret), now: published[0].now)
         }
     }
 
@@ -211,9 +225,11 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         var request = vector.request
         let claim = try SignatureV4.Claim(request)
         request.body = .hashed(sha256Hex("other"))
-        #expect(throws: SignatureV4.Refusal.payloadMismatch) { try claim.verify(request, secret: objectSecret, now: vector.now) }
+        #expect(throws: SignatureV4.Refusal.payloadMismatch) {
+            try claim.verify(request, secret: .whole(objectSecret), now: vector.now)
+        }
         request.body = .unread
-        let verified = try claim.verify(request, secret: objectSecret, now: vector.now)
+        let verified = try claim.verify(request, secret: .whole(objectSecret), now: vector.now)
         #expect(verified.payload == .declared(sha256Hex("Welcome to Amazon S3.")))
 
         // Without the header, the hash of what was read is in the canonical request.
@@ -221,11 +237,11 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         var tampered = form.request
         tampered.body = .hashed(sha256Hex("Param1=value2"))
         #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) {
-            try SignatureV4.Claim(tampered).verify(tampered, secret: suiteSecret, now: form.now)
+            try SignatureV4.Claim(tampered).verify(tampered, secret: .whole(suiteSecret), now: form.now)
         }
         tampered.body = .unread
         #expect(throws: SignatureV4.Refusal.self) {
-            try SignatureV4.Claim(tampered).verify(tampered, secret: suiteSecret, now: form.now)
+            try SignatureV4.Claim(tampered).verify(tampered, secret: .whole(suiteSecret), now: form.now)
         }
     }
 
@@ -236,14 +252,14 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         let chunked = try #require(published.first { $0.name == "S3 chunked upload" })
         let claimed = try SignatureV4.Claim(chunked.request)
         #expect(throws: SignatureV4.Refusal.payloadMismatch) {
-            try claimed.verify(chunked.request, secret: objectSecret, now: chunked.now, pathStyle: .normalized)
+            try claimed.verify(chunked.request, secret: .whole(objectSecret), now: chunked.now, pathStyle: .normalized)
         }
         var vector = object("unsigned", hash: payload, signs: "")
         vector.service = "ec2"
         vector.signature = String(repeating: "0", count: 64)
         let claim = try SignatureV4.Claim(vector.request)
         #expect(throws: SignatureV4.Refusal.payloadMismatch) {
-            try claim.verify(vector.request, secret: objectSecret, now: vector.now)
+            try claim.verify(vector.request, secret: .whole(objectSecret), now: vector.now)
         }
     }
 
@@ -383,7 +399,7 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
 
 @Suite struct SignatureV4MemoryTests {
     private func verified(_ vector: Vector, _ keys: SignatureV4.SigningKeys? = nil) throws -> SignatureV4.Verified {
-        try SignatureV4.Claim(vector.request).verify(vector.request, secret: vector.secret, now: vector.now, keys: keys)
+        try SignatureV4.Claim(vector.request).verify(vector.request, secret: .whole(vector.secret), now: vector.now, keys: keys)
     }
 
     @Test func keysAreRememberedForTheirSecretOnly() throws {
@@ -394,10 +410,10 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
         let vector = published[0]
         let claim = try SignatureV4.Claim(vector.request)
         #expect(throws: SignatureV4.Refusal.signatureDoesNotMatch()) {
-            try claim.verify(vector.request, secret: "replaced", now: vector.now, keys: keys)
+            try claim.verify(vector.request, secret: .whole("replaced"), now: vector.now, keys: keys)
         }
         _ = try verified(vector, keys)
-        #expect(keys.key(for: claim, secret: suiteSecret) != nil)
+        #expect(keys.key(for: claim, secret: .whole(suiteSecret)) != nil)
     }
 
     @Test func refusedRequestsAreNotRemembered() throws {
@@ -411,13 +427,13 @@ private func presigned(_ query: String = presignedQuery) -> SignatureV4.Request 
     @Test func theMemoryOfKeysIsBoundedAndKeepsWhatIsUsed() throws {
         let keys = SignatureV4.SigningKeys(keysMax: 100)
         let used = try SignatureV4.Claim(published[0].request)
-        let key = SignatureV4.SigningKeys.derived(secret: "s", used.scope)
-        keys.keep(key, for: used, secret: "s")
+        let key = SigningSecret.whole("s").key(in: used.scope)
+        keys.keep(key, for: used, secret: .whole("s"))
         for number in 0..<1000 {
             let text = published[0].request.headers[2].value.replacing("us-east-1", with: "region-\(number)")
             let headers = Array(published[0].request.headers.prefix(2)) + [(name: "Authorization", value: text)]
-            keys.keep(key, for: try SignatureV4.Claim(.init(method: "GET", rawPath: "/", headers: headers)), secret: "s")
-            #expect(keys.key(for: used, secret: "s") != nil)
+            keys.keep(key, for: try SignatureV4.Claim(.init(method: "GET", rawPath: "/", headers: headers)), secret: .whole("s"))
+            #expect(keys.key(for: used, secret: .whole("s")) != nil)
         }
         #expect(keys.count <= 100)
     }

@@ -17,7 +17,7 @@ import Testing
             let account = cloud.first.account
             #expect(account.number.count == 12 && account.number.allSatisfy(\.isNumber))
             let known = try #require(try await cloud.identity.identify(cloud.first.credentials.key))
-            #expect(known.secret == cloud.first.credentials.secret)
+            #expect(known.secret == .whole(cloud.first.credentials.secret))
             #expect(known.principal.account?.id == account.id)
             #expect(try await cloud.identity.identify("AKIANOBODYKNOWSTHIS0") == nil)
             let subnets = try await cloud.networks.subnets(by: cloud.call(cloud.first))

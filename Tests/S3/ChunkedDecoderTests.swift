@@ -30,7 +30,7 @@ import Testing
                 ),
             ])
         return SignatureV4.ChunkChain(
-            after: try SignatureV4.Claim(request), secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+            after: try SignatureV4.Claim(request), secret: .whole("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
     }
 
     private static let example: [UInt8] =

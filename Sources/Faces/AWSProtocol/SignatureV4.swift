@@ -2,29 +2,19 @@
 //  requests"). A request is read into a Claim, which says whose key is to be looked up; the claim is
 //  then verified with that key's secret. Nothing here does I/O or reads a clock.
 
+import Authority
 import Model
 
 /// AWS's request signatures, of header and of query form.
 public enum SignatureV4 {
     /// The only algorithm.
     static let algorithm = "AWS4-HMAC-SHA256"
-    static let terminator = "aws4_request"
     /// How far a client's clock may be off.
     public static let skewMinutesMax: Int64 = 15
     /// The longest life of a presigned request: a week.
     public static let presignedSecondsMax: Int64 = 604_800
 
-    /// What a key was derived for, as the client stated it. Region and service are not compared with
-    /// anything: clients make them up where none is configured.
-    public struct Scope: Sendable, Hashable {
-        /// `20150830`
-        public var date: String
-        public var region: String
-        public var service: String
-
-        /// `20150830/us-east-1/iam/aws4_request`
-        var text: String { "\(date)/\(region)/\(service)/\(SignatureV4.terminator)" }
-    }
+    public typealias Scope = SigningScope
 
     /// How the canonical request spells the path.
     public enum PathStyle: Sendable, Hashable {

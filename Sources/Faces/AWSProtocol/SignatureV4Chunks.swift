@@ -1,6 +1,7 @@
 //  Bodies that are signed chunk by chunk: each signature covers the one before it (Amazon S3 API
 //  Reference, "Signature calculations for the authorization header: transferring payload in multiple chunks").
 
+import Authority
 import Crypto
 import Model
 
@@ -13,8 +14,8 @@ extension SignatureV4 {
         private var previous: String
 
         /// - Parameter claim: The request's, which has been verified with `secret`.
-        public init(after claim: Claim, secret: String, keys: SigningKeys? = nil) {
-            key = keys?.key(for: claim, secret: secret) ?? SigningKeys.derived(secret: secret, claim.scope)
+        public init(after claim: Claim, secret: SigningSecret, keys: SigningKeys? = nil) {
+            key = keys?.key(for: claim, secret: secret) ?? secret.key(in: claim.scope)
             circumstances = "\(claim.signed.iso8601Basic)\n\(claim.scope.text)"
             previous = hexDigits(claim.signature)
         }

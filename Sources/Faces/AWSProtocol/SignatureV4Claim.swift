@@ -1,5 +1,6 @@
 //  From a request's bytes to what it claims: by which key, for what, when, with which signature.
 
+import Authority
 import Model
 
 extension SignatureV4 {
@@ -121,9 +122,9 @@ extension SignatureV4.Claim {
                 "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got "
                     + "'\(credential.prefix(256))'")
         }
-        guard parts[4] == SignatureV4.terminator else {
+        guard parts[4] == SigningScope.terminator else {
             throw .signatureDoesNotMatch(
-                "Credential should be scoped with a valid terminator: '\(SignatureV4.terminator)', not '\(parts[4])'.")
+                "Credential should be scoped with a valid terminator: '\(SigningScope.terminator)', not '\(parts[4])'.")
         }
         guard let signed = HTTPDate.read(date, mayBeHTTP: form == .header) else {
             throw .incompleteSignature(

@@ -1,6 +1,8 @@
 //  The signature over a form's policy ("Authenticating requests: browser-based uploads using POST",
 //  Amazon S3 API Reference): the policy's Base64 text is the string to sign.
 
+import Authority
+import Authority
 import Crypto
 import Model
 
@@ -22,7 +24,7 @@ extension SignatureV4 {
                 throw .incompleteSignature("X-Amz-Algorithm only supports \"\(SignatureV4.algorithm)\"")
             }
             let parts = credential.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-            guard parts.count == 5, parts.allSatisfy({ (1...128).contains($0.utf8.count) }), parts[4] == SignatureV4.terminator
+            guard parts.count == 5, parts.allSatisfy({ (1...128).contains($0.utf8.count) }), parts[4] == SigningScope.terminator
             else {
                 throw .incompleteSignature(
                     "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
@@ -40,8 +42,8 @@ extension SignatureV4 {
         }
 
         /// - Parameter policy: In Base64, as it was sent.
-        public func verify(_ policy: String, secret: String) throws(Refusal) {
-            let key = SigningKeys.derived(secret: secret, scope)
+        public func verify(_ policy: String, secret: SigningSecret) throws(Refusal) {
+            let key = secret.key(in: scope)
             guard HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: Array(policy.utf8), using: key) else {
                 throw .signatureDoesNotMatch()
             }

@@ -1,6 +1,7 @@
 //  The client's half of Signature Version 4, for our own clients of a cloud: it signs what the
 //  other half verifies.
 
+import Authority
 import Crypto
 import Model
 
@@ -21,7 +22,7 @@ extension SignatureV4 {
         let canonical = Canonical.requests(
             signed, signedHeaders: names, payloadHash: bodyHash, pathStyle: PathStyle(service: service))[0]
         let text = "\(algorithm)\n\(time)\n\(scope.text)\n\(hexDigits(SHA256.hash(data: Array(canonical.utf8))))"
-        let key = SigningKeys.derived(secret: secret, scope)
+        let key = SigningSecret.whole(secret).key(in: scope)
         let signature = hexDigits(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key))
         let authorization =
             "\(algorithm) Credential=\(accessKey)/\(scope.text), SignedHeaders=\(names.joined(separator: ";")), Signature=\(signature)"

@@ -1,6 +1,8 @@
 //  Derived signing keys. One is good for a day, a region and a service; deriving it costs four
 //  HMACs, so those in use are remembered.
 
+import Authority
+import Authority
 import Crypto
 import Model
 import Synchronization
@@ -15,7 +17,7 @@ extension SignatureV4 {
         }
 
         private struct Entry {
-            var secret: [UInt8]
+            var secret: SigningSecret
             var key: SymmetricKey
         }
 
@@ -33,7 +35,8 @@ extension SignatureV4 {
         /// How many keys are remembered.
         public var count: Int { generations.withLock { $0.young.count + $0.old.count } }
 
-        func key(for claim: Claim, secret: String) -> SymmetricKey? {
+        func key(for claim: Claim, secret: SigningSecret) -> SymmetricKey? {
+            if case .derived = secret { return secret.key(in: claim.scope) }
             let name = Name(accessKey: claim.accessKey, scope: claim.scope)
             return generations.withLock { generations -> SymmetricKey? in
                 let entry: Entry
@@ -46,13 +49,13 @@ extension SignatureV4 {
                     return nil
                 }
                 // A key id whose secret was replaced must not answer for the old one.
-                return entry.secret == Array(secret.utf8) ? entry.key : nil
+                return entry.secret == secret ? entry.key : nil
             }
         }
 
-        func keep(_ key: SymmetricKey, for claim: Claim, secret: String) {
+        func keep(_ key: SymmetricKey, for claim: Claim, secret: SigningSecret) {
             let name = Name(accessKey: claim.accessKey, scope: claim.scope)
-            generations.withLock { insert(Entry(secret: Array(secret.utf8), key: key), name, &$0) }
+            generations.withLock { insert(Entry(secret: secret, key: key), name, &$0) }
         }
 
         private func insert(_ entry: Entry, _ name: Name, _ generations: inout Generations) {
@@ -62,15 +65,6 @@ extension SignatureV4 {
             }
             generations.old[name] = nil
             generations.young[name] = entry
-        }
-
-        /// The key that signs in `scope` (AWS General Reference, "Deriving the signing key").
-        static func derived(secret: String, _ scope: Scope) -> SymmetricKey {
-            var key = SymmetricKey(data: Array("AWS4\(secret)".utf8))
-            for part in [scope.date, scope.region, scope.service, SignatureV4.terminator] {
-                key = SymmetricKey(data: Array(HMAC<SHA256>.authenticationCode(for: Array(part.utf8), using: key)))
-            }
-            return key
         }
     }
 }

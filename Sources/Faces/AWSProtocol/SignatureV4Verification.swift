@@ -1,6 +1,7 @@
 //  Is the claim true? Time, signed headers, payload and signature, in that order, so that what costs
 //  least is refused first and what needs the secret comes last.
 
+import Authority
 import Crypto
 import Model
 
@@ -34,7 +35,7 @@ extension SignatureV4.Claim {
     /// Throws `expired`, `notYetCurrent`, `headersNotSigned`, `payloadMismatch`, `incompleteSignature`
     /// and `signatureDoesNotMatch`.
     public func verify(
-        _ request: SignatureV4.Request, secret: String, now: Instant, pathStyle: SignatureV4.PathStyle? = nil,
+        _ request: SignatureV4.Request, secret: SigningSecret, now: Instant, pathStyle: SignatureV4.PathStyle? = nil,
         keys: SignatureV4.SigningKeys? = nil
     ) throws(SignatureV4.Refusal) -> SignatureV4.Verified {
         try checkTime(now)
@@ -44,7 +45,7 @@ extension SignatureV4.Claim {
         let candidates = SignatureV4.Canonical.requests(
             request, signedHeaders: signedHeaders, payloadHash: payloadHash, pathStyle: pathStyle)
         let known = keys?.key(for: self, secret: secret)
-        let key = known ?? SignatureV4.SigningKeys.derived(secret: secret, scope)
+        let key = known ?? secret.key(in: scope)
         let genuine = candidates.contains { canonical in
             HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: Array(stringToSign(canonical).utf8), using: key)
         }

@@ -2,6 +2,7 @@
 //  claim is proven.
 
 import AWSProtocol
+import Authority
 import Model
 
 /// What a request says of its own signature. Nothing in it is proven.
@@ -40,6 +41,14 @@ enum S3Claim: Sendable {
         }
     }
 
+    /// What the key that signed was derived for; nil where the secret itself signed.
+    var scope: SigningScope? {
+        switch self {
+        case .version4(let claim): claim.scope
+        case .version2: nil
+        }
+    }
+
     /// The token of temporary credentials.
     var securityToken: String? {
         switch self {
@@ -50,7 +59,7 @@ enum S3Claim: Sendable {
 
     /// Checks the claim against the request and the key's secret.
     func verify(
-        _ request: SignatureV4.Request, secret: String, now: Instant, keys: SignatureV4.SigningKeys
+        _ request: SignatureV4.Request, secret: SigningSecret, now: Instant, keys: SignatureV4.SigningKeys
     ) throws(S3Error) -> S3Proof {
         switch self {
         case .version4(let claim):
@@ -63,8 +72,9 @@ enum S3Claim: Sendable {
                     payload: verified.payload, chain: SignatureV4.ChunkChain(after: claim, secret: secret, keys: keys))
             } catch { throw S3Error(error, isPresigned: request.isPresigned) }
         case .version2(let claim):
+            let whole = try secret.whole()
             do throws(SignatureV2.Refusal) {
-                try claim.verify(request, bucket: request.bucketHost, secret: secret, now: now)
+                try claim.verify(request, bucket: request.bucketHost, secret: whole, now: now)
             } catch { throw S3Error(error) }
             var proof = S3Proof(unsigned: request)
             proof.movedHeaders = claim.movedHeaders(of: request)
@@ -116,7 +126,21 @@ extension S3Query {
     var movesCopySource: Bool { has("AWSAccessKeyId") && names.contains { $0.lowercased() == "x-amz-copy-source" } }
 }
 
+extension SigningSecret {
+    /// The secret itself, which Version 2 signs with.
+    ///
+    /// - Throws: `InvalidRequest` where it is not known here.
+    func whole() throws(S3Error) -> String {
+        guard case .whole(let secret) = self else { throw .needsVersion4 }
+        return secret
+    }
+}
+
 extension S3Error {
+    static let needsVersion4 = S3Error(
+        "InvalidRequest",
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
+
     init(_ refusal: SignatureV2.Refusal) {
         switch refusal {
         case .malformedAuthorization:

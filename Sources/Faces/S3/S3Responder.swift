@@ -218,7 +218,7 @@ struct S3Responder: Sendable {
         let proof: S3Proof
         let claim = try S3Claim(signed)
         if let claim {
-            let known = try await identify(claim.accessKey, securityToken: claim.securityToken)
+            let known = try await identify(claim.accessKey, in: claim.scope, securityToken: claim.securityToken)
             proof = try claim.verify(signed, secret: known.secret, now: now, keys: signingKeys)
             session = known.session(circumstances)
         } else {
@@ -240,9 +240,13 @@ struct S3Responder: Sendable {
     /// The owner of an access key.
     ///
     /// - Throws: `InvalidAccessKeyId` where there is none.
-    func identify(_ accessKey: String, securityToken: String?) async throws(S3Error) -> IdentifiedKey {
+    func identify(
+        _ accessKey: String, in scope: SigningScope?, securityToken: String?
+    ) async throws(S3Error) -> IdentifiedKey {
         let known: IdentifiedKey?
-        do throws(Fault) { known = try await identity.identify(accessKey) } catch { throw S3Error(error) }
+        do throws(Fault) { known = try await identity.identify(accessKey, signingIn: scope) } catch {
+            throw error.code == .notSupported ? .needsVersion4 : S3Error(error)
+        }
         // Temporary credentials have keys of their own, which are not known here.
         guard let known, securityToken == nil else { throw S3Error(.invalidClientTokenId) }
         return known

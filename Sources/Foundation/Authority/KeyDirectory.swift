@@ -6,17 +6,20 @@ import Model
 /// Finds the owners of access keys.
 public protocol KeyDirectory: Sendable {
     /// The owner of an access key; nil when there is none that is active.
-    func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey?
+    ///
+    /// - Parameter scope: What a signature of Version 4 states; nil: the whole secret is needed.
+    /// - Throws: `notSupported` where whole secrets are not to be had.
+    func identify(_ accessKey: String, signingIn scope: SigningScope?) async throws(Fault) -> IdentifiedKey?
 }
 
 /// What a key is checked with, and who it then is.
 public struct IdentifiedKey: Sendable {
     public var accessKey: String
-    public var secret: String
+    public var secret: SigningSecret
     public var principal: Principal
     public var policies: [PolicyDocument]
 
-    public init(accessKey: String, secret: String, principal: Principal, policies: [PolicyDocument]) {
+    public init(accessKey: String, secret: SigningSecret, principal: Principal, policies: [PolicyDocument]) {
         self.accessKey = accessKey
         self.secret = secret
         self.principal = principal

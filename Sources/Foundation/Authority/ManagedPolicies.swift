@@ -62,6 +62,6 @@ public struct ManagedPolicy: Sendable, Hashable {
                     id: nil, effect: .allow, actions: .these(statement.actions.compactMap { PolicyPattern($0, actionReading) }),
                     resources: .these([PolicyPattern(statement.resource, resourceReading)].compactMap { $0 }), principals: nil,
                     conditions: [])
-            })
+            }, text: text)
     }
 }

@@ -24,9 +24,12 @@ public struct PolicyDocument: Sendable, Hashable {
 
     public let version: String
     public let id: String?
+    /// The JSON that it was read from.
+    public internal(set) var text = ""
     let statements: [PolicyStatement]
 
-    init(version: String, id: String?, statements: [PolicyStatement]) {
+    init(version: String, id: String?, statements: [PolicyStatement], text: String = "") {
+        self.text = text
         self.version = version
         self.id = id
         self.statements = statements

@@ -22,6 +22,7 @@ extension PolicyDocument {
         guard case .object(let members) = PolicyJSON(bytes) else { throw .malformedPolicy("Syntax errors in policy.") }
         var parser = PolicyParser(use: use)
         self = try parser.document(members)
+        self.text = text
     }
 }
 

@@ -41,9 +41,16 @@ public struct Principal: Sendable, Hashable {
     public static func user(
         _ userName: String, id: ID<User>, path: String = "/", of account: AccountScope
     ) -> Principal {
+        user(userName, uniqueId: UniqueIdentity.user(id), path: path, of: account)
+    }
+
+    /// A user whose unique id is known already.
+    public static func user(
+        _ userName: String, uniqueId: String, path: String = "/", of account: AccountScope
+    ) -> Principal {
         let name = ResourceName.identity("user\(path)\(userName)", account: account.number)
         return Principal(
-            kind: .user, name: name, uniqueId: UniqueIdentity.user(id), account: account, userName: userName, policyName: name)
+            kind: .user, name: name, uniqueId: uniqueId, account: account, userName: userName, policyName: name)
     }
 
     /// A role that was assumed. `uniqueId` is the role's `AROA…`.

@@ -57,6 +57,14 @@ public typealias HeldDisk = Karri_Fabric_HeldDisk
 public typealias HeldImage = Karri_Fabric_HeldImage
 public typealias HeldDomain = Karri_Fabric_HeldDomain
 
+public typealias IdentityDirectory = Karri_Fabric_IdentityDirectory
+public typealias IdentifyRequest = Karri_Fabric_IdentifyRequest
+public typealias IdentifyReply = Karri_Fabric_IdentifyReply
+public typealias SigningUser = Karri_Fabric_SigningUser
+public typealias SigningAccount = Karri_Fabric_SigningAccount
+public typealias FindAccountRequest = Karri_Fabric_FindAccountRequest
+public typealias FindAccountReply = Karri_Fabric_FindAccountReply
+
 /// The sections of a host's document.
 public enum Section {
     public static let machines = "machines"

@@ -24,8 +24,9 @@ public struct FabricServer: Sendable {
     private let path: String
 
     /// - Parameter path: The socket's path; what lay there from an earlier run is removed.
-    public init(path: String, sessions: any SessionHandler) {
-        self.init(path: path, services: [SessionService(handler: sessions)])
+    /// - Parameter services: What else hosts may ask.
+    public init(path: String, sessions: any SessionHandler, services: [any RegistrableRPCService] = []) {
+        self.init(path: path, services: [SessionService(handler: sessions)] + services)
     }
 
     public init(path: String, services: [any RegistrableRPCService]) {

@@ -125,6 +125,11 @@ public struct IdentityService: KeyDirectory {
 
     /// The owner of an access key; nil when there is none that is active.
     public func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey? {
+        try await identify(accessKey, signingIn: nil)
+    }
+
+    /// The same, for whoever can take a derived key: the whole secret is given here.
+    public func identify(_ accessKey: String, signingIn scope: SigningScope?) async throws(Fault) -> IdentifiedKey? {
         let now = chance.now()
         if let known = cache.find(accessKey, now: now) { return known }
         guard
@@ -135,7 +140,7 @@ public struct IdentityService: KeyDirectory {
         let scope = AccountScope(id: found.account.id, number: found.account.number)
         let documents = found.policies.compactMap { name in ManagedPolicy.all.first { $0.name == name }?.document }
         let identified = IdentifiedKey(
-            accessKey: accessKey, secret: String(decoding: secret, as: UTF8.self),
+            accessKey: accessKey, secret: .whole(String(decoding: secret, as: UTF8.self)),
             principal: .user(found.user.name, id: found.user.id, of: scope),
             policies: documents)
         cache.keep(identified, for: accessKey, now: now)

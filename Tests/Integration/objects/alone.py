@@ -14,8 +14,9 @@ from clouds import PROGRAM, free_port
 class Alone:
     """An object store with no cloud around it."""
 
-    def __init__(self, folder, day_seconds=1):
+    def __init__(self, folder, *options, day_seconds=1):
         self.root = folder
+        self.options = options
         self.port = free_port()
         self.day_seconds = day_seconds
         self.process = None
@@ -25,7 +26,9 @@ class Alone:
     def start(self):
         self.log = open(self.root / "log", "ab")
         self.process = subprocess.Popen(
-            [PROGRAM, "start", "--role", "objects", "--root", str(self.root), "--port", str(self.port), "--lifecycle-day", str(self.day_seconds)],
+            [
+                PROGRAM, "start", "--role", "objects", "--root", str(self.root), "--port", str(self.port),
+                "--lifecycle-day", str(self.day_seconds), *self.options],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         end = time.monotonic() + 60
         while b"serves S3 at" not in (self.root / "log").read_bytes()[self.begun:]:

@@ -153,7 +153,7 @@ DAY_SECONDS = 2
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """An object store alone whose days have two seconds; its client."""
-    store = Alone(tmp_path_factory.mktemp("quick"), DAY_SECONDS)
+    store = Alone(tmp_path_factory.mktemp("quick"), day_seconds=DAY_SECONDS)
     store.start()
     yield store.client()
     store.stop()

@@ -17,7 +17,8 @@ struct StartCommand: AsyncParsableCommand {
         commandName: "start", abstract: "Runs one role of Karri by itself, in the foreground.",
         discussion: """
             The role objects is an S3 server: its objects lie under the folder that --root names, its users in \
-            etc/karri/users.json below that, which is made with one user at the first start and may be changed at any time.
+            etc/karri/users.json below that, which is made with one user at the first start and may be changed at any time. \
+            With --cloud its users are those of a cloud, whose secrets stay with the cloud's controller.
             """)
 
     enum Role: String, ExpressibleByArgument, CaseIterable { case objects }
@@ -35,6 +36,11 @@ struct StartCommand: AsyncParsableCommand {
         help: ArgumentHelp(
             "How long a day of lifecycle rules is: shorter than 86400 seconds to see what rules do.", valueName: "seconds"))
     var lifecycleDay: Int64 = 86_400
+
+    @Option(
+        help: ArgumentHelp(
+            "The socket at which a cloud's controller answers its hosts: its users are this store's.", valueName: "socket"))
+    var cloud: String?
 
     @Option(
         help: ArgumentHelp("How often access logs are put into the buckets that keep them.", valueName: "seconds"))
@@ -60,22 +66,27 @@ struct StartCommand: AsyncParsableCommand {
             try Folder.make(folder)
         }
         let seal = try StartCommand.masterKey(installation, chance)
-        let usersPath = installation.configuration + "/users.json"
-        var first: LocalUsers.User?
-        if try AtomicFile.read(usersPath, limit: 16 << 20) == nil { first = try LocalUsers.make(usersPath, chance: chance) }
-        let users = try LocalUsers(path: usersPath, chance: chance)
         var listener = HTTPListener(address: address, port: port)
         listener.security = try security(installation, chance.now())
         let served = listener
-        let newUser = first
         let settings = ObjectStore.Settings(
             region: region, isSecure: listener.security != nil, day: .seconds(lifecycleDay),
             accessLogInterval: .seconds(accessLogInterval))
+        let cloud = cloud
         try await Termination.during {
-            try await ObjectStore.with(
-                installation.objects, identity: users, accounts: users, seal: seal, settings, webhooks: Webhooks(installation),
-                chance: chance, log: log
-            ) { store in try await StartCommand.serve(store, installation, served, newUser, log) }
+            @Sendable func serve(_ users: some KeyDirectory & AccountDirectory, _ first: LocalUsers.User?) async throws {
+                try await ObjectStore.with(
+                    installation.objects, identity: users, accounts: users, seal: seal, settings,
+                    webhooks: Webhooks(installation), chance: chance, log: log
+                ) { store in try await StartCommand.serve(store, installation, served, first, log) }
+            }
+            guard let cloud else {
+                let path = installation.configuration + "/users.json"
+                let isNew = try AtomicFile.read(path, limit: LocalUsers.bytesMax) == nil
+                let first = isNew ? try LocalUsers.make(path, chance: chance) : nil
+                return try await serve(try LocalUsers(path: path, chance: chance), first)
+            }
+            try await FabricClient.with(path: cloud) { try await serve(CloudUsers($0, chance: chance), nil) }
         }
     }
 

@@ -113,7 +113,8 @@ struct ControlProcess: Sendable {
         let worker = Worker(engine: engine, runner: runner, chance: chance, log: log)
         let administration = AdministrationService(
             engine: engine, services: services, cluster: cluster, configuration: configuration, chance: chance, log: log)
-        let owners = FabricServer(path: installation.fabricSocket, sessions: cluster)
+        let directory = IdentityDirectoryService(keys: services.identity, accounts: store.accounts)
+        let owners = FabricServer(path: installation.fabricSocket, sessions: cluster, services: [directory])
         let security =
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())

@@ -34,7 +34,7 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
 
     /// How often the file is looked at.
     private static let interval = Duration.seconds(2)
-    private static let bytesMax = 16 << 20
+    static let bytesMax = 16 << 20
 
     private let path: String
     private let chance: Chance
@@ -73,7 +73,7 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
             }
             let account = AccountScope(id: ID(bits: number), number: user.account)
             let key = IdentifiedKey(
-                accessKey: user.accessKey, secret: user.secretKey,
+                accessKey: user.accessKey, secret: .whole(user.secretKey),
                 principal: .user(user.name, id: ID(bits: number), of: account), policies: try policies(of: user, path))
             guard state.keys.updateValue(key, forKey: user.accessKey) == nil else {
                 throw Fault(.invalidParameter, "\(path): two users have the access key \(user.accessKey)")
@@ -115,7 +115,9 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
         return fresh
     }
 
-    func identify(_ accessKey: String) async throws(Fault) -> IdentifiedKey? { await current().keys[accessKey] }
+    func identify(_ accessKey: String, signingIn scope: SigningScope?) async throws(Fault) -> IdentifiedKey? {
+        await current().keys[accessKey]
+    }
 
     func account(canonicalID: String) async throws(Fault) -> AccountScope? {
         await current().accounts.values.first { ObjectsService.canonicalID(of: $0.id) == canonicalID }

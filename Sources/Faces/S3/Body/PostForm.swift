@@ -2,6 +2,7 @@
 //  which upload they describe, and what the answer is to be.
 
 import AWSProtocol
+import Authority
 import HTTPTypes
 import Hummingbird
 import Model
@@ -50,6 +51,14 @@ struct PostForm: Sendable, Hashable {
             switch self {
             case .version4(let claim): claim.accessKey
             case .version2(let accessKey, _): accessKey
+            }
+        }
+
+        /// What the key that signed was derived for; nil where the secret itself signed.
+        var scope: SigningScope? {
+            switch self {
+            case .version4(let claim): claim.scope
+            case .version2: nil
             }
         }
 

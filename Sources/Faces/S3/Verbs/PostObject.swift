@@ -42,12 +42,13 @@ extension S3Responder {
         _ circumstances: Circumstances
     ) async throws(S3Error) -> Session {
         guard let (text, signature) = signed else { return Session(anonymousIn: circumstances) }
-        let known = try await identify(signature.accessKey, securityToken: form.securityToken)
+        let known = try await identify(signature.accessKey, in: signature.scope, securityToken: form.securityToken)
         switch signature {
         case .version4(let claim):
             do throws(SignatureV4.Refusal) { try claim.verify(text, secret: known.secret) } catch { throw S3Error(error) }
         case .version2(_, let signature):
-            guard SignatureV2.isValid(signature, of: text, secret: known.secret) else { throw S3Error(.signatureDoesNotMatch()) }
+            let whole = try known.secret.whole()
+            guard SignatureV2.isValid(signature, of: text, secret: whole) else { throw S3Error(.signatureDoesNotMatch()) }
         }
         let policy = try PostPolicy(base64: text)
         try policy.check(form.values, now: circumstances.now)
