@@ -6,6 +6,7 @@ import time
 import pytest
 
 from clouds import run_cloud
+from disks import cloned_disk
 from objects import wire
 
 
@@ -21,6 +22,13 @@ def cloud(tmp_path_factory):
 def simulated(tmp_path_factory):
     """A cloud of twenty simulated hosts."""
     yield from run_cloud(tmp_path_factory.mktemp("simulated"), "--simulate", "20")
+
+
+@pytest.fixture
+def disk(tmp_path_factory):
+    """A disk that can lose its power."""
+    with cloned_disk(tmp_path_factory.mktemp("p")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -178,6 +178,11 @@ class Load:
         with self.lock:
             self.ended.update(identifiers)
 
+    def acknowledged_and_ended(self):
+        """The machines that are acknowledged at this instant, and those of them whose end is."""
+        with self.lock:
+            return list(self.all), list(self.ended)
+
     @property
     def all(self):
         return [identifier for _, identifier in self.acknowledged.values()]

@@ -1,87 +1,20 @@
 """The power fails at random instants: what was acknowledged by then is in the store, and the store and
-the pool are whole. A cloud lies on an ext4 in a file; a clone of the file, made at once by the file
-system below it, is what a disk would hold at that instant. Each is mounted, which replays its journal."""
+the pool are whole."""
 
 import concurrent.futures
 import hashlib
 import shutil
 import sqlite3
-import subprocess
-import threading
 import time
 
 import clouds
 import ending
-import pytest
 from test_machines import wait_for_state
 from test_simulated import any_image
 
 # An instance's id is stored as a signed number of 64 bits.
 def stored(identifier):
     return int.from_bytes(bytes.fromhex(identifier.removeprefix("i-0")), "big", signed=True)
-
-
-@pytest.fixture
-def disk(tmp_path_factory):
-    """A folder on an ext4 in a file that can be cloned at once, and where to mount clones."""
-    folder = tmp_path_factory.mktemp("p")
-    below, above, copies = folder / "below", folder / "on", folder / "copies"
-    for each in (below, above, copies):
-        each.mkdir()
-    mounted = []
-
-    def mount(what, where, *options):
-        ending.run("mount", "-o", ",".join(["loop", *options]), str(what), str(where))
-        mounted.append(where)
-
-    def unmount(where):
-        mounted.remove(where)
-        # A mount namespace that others made meanwhile may keep what it saw, and busy what lies below.
-        end = time.monotonic() + 5
-        while subprocess.run(["umount", str(where)], capture_output=True).returncode != 0:
-            if time.monotonic() > end:
-                ending.run("umount", "--lazy", str(where))
-                return
-            time.sleep(0.2)
-
-    try:
-        ending.run("truncate", "-s", "24G", str(folder / "below.img"))
-        ending.run("mkfs.btrfs", "-q", str(folder / "below.img"))
-        mount(folder / "below.img", below)
-        ending.run("truncate", "-s", "20G", str(below / "disk.img"))
-        ending.run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", str(below / "disk.img"))
-        mount(below / "disk.img", above)
-        yield Disk(folder, below / "disk.img", above, copies, mount, unmount)
-    finally:
-        for where in reversed(list(mounted)):
-            unmount(where)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-class Disk:
-    def __init__(self, folder, file, above, copies, mount, unmount):
-        self.folder, self.file, self.above, self.copies, self.mount, self.unmount = folder, file, above, copies, mount, unmount
-        self.count = 0
-
-    def cut(self):
-        """What the disk holds at this instant, in a file."""
-        self.count += 1
-        copy = self.file.with_name(f"cut-{self.count}.img")
-        ending.run("cp", "--reflink=always", str(self.file), str(copy))
-        return copy
-
-    def look(self, copy, body):
-        """Calls `body` with a cut's root, mounted as after the power came back."""
-        # Nothing but a journal to be replayed is amiss with it.
-        where = self.copies / copy.stem
-        where.mkdir()
-        self.mount(copy, where)
-        try:
-            return body(where / "root")
-        finally:
-            self.unmount(where)
-            ending.run("e2fsck", "-fn", str(copy))
-            copy.unlink()
 
 
 def invariants():
@@ -115,28 +48,6 @@ def check_store(root, acknowledged, ended):
         store.close()
 
 
-def cuts_while(disk, random, count, load, work):
-    """Cuts at random instants while `work` runs; each with what was acknowledged before it."""
-    found, over = [], threading.Event()
-
-    def cut():
-        while len(found) < count and not over.is_set():
-            time.sleep(random.uniform(0.05, 0.6))
-            with load.lock:
-                before = list(load.all), list(load.ended)
-            found.append((disk.cut(), *before))
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        cutting = pool.submit(cut)
-        try:
-            work(lambda: cutting.done())
-        finally:
-            over.set()
-            cutting.result()
-    assert len(found) == count
-    return found
-
-
 def test_power_cuts_while_simulated_machines_come_and_go(disk):
     random = ending.dice()
     for cloud in clouds.run_cloud(disk.above, "--simulate", "5"):
@@ -150,13 +61,13 @@ def test_power_cuts_while_simulated_machines_come_and_go(disk):
                     number += 20
                     time.sleep(0.5)
 
-        cuts = cuts_while(disk, random, 10, load, work)
+        cuts = disk.cuts_while(random, 10, load.acknowledged_and_ended, work)
         load.end(load.alive)
         load.wait_until_settled(60)
-    counts = [disk.look(copy, lambda root: check_store(root, acknowledged, ended)) for copy, acknowledged, ended in cuts]
+    counts = [disk.look(copy, lambda root: check_store(root, acknowledged, ended)) for copy, (acknowledged, ended) in cuts]
     print("machines in each cut:", counts)
     # The instants differ, and there was something to lose.
-    assert len(set(counts)) > 1 and cuts[-1][1] and any(ended for _, _, ended in cuts)
+    assert len(set(counts)) > 1 and cuts[-1][1][0] and any(ended for _, (_, ended) in cuts)
 
 
 def test_a_power_cut_under_real_machines(disk):
@@ -183,7 +94,7 @@ def test_a_power_cut_under_real_machines(disk):
                 load.launch(number)
                 time.sleep(random.uniform(0, 1))
 
-        copy, acknowledged, _ = random.choice(cuts_while(disk, random, 4, load, work))
+        copy, (acknowledged, _) = random.choice(disk.cuts_while(random, 4, load.acknowledged_and_ended, work))
         ending.switch_off(cloud)
         disk.unmount(disk.above)
         disk.mount(copy, disk.above)
