@@ -1,14 +1,11 @@
 """Parts of bodies, and requests that depend on what is there ("GetObject", Amazon S3 API Reference;
 "Conditional requests", Amazon S3 User Guide; RFC 9110, sections 13 and 14)."""
 
-import concurrent.futures
 import email.utils
-import os
 
-import botocore.exceptions
 import pytest
 
-from objects.wire import a_bucket, empty_bucket, read, refused, tag_of, tag_of_parts
+from objects.wire import a_bucket, read, refused, tag_of, tag_of_parts
 
 BODY = bytes(range(256)) * 40
 
@@ -194,49 +191,6 @@ def test_conditions_of_many_removals(s3, bucket):
     assert [found["Key"] for found in answer["Deleted"]] == ["a"]
     assert [(found["Key"], found["Code"]) for found in answer["Errors"]] == [("b", "PreconditionFailed")]
     assert read(s3, bucket, "b") == b"2"
-
-
-def one_of(attempts, call):
-    """How many of so many concurrent calls go through; the others are refused as conflicts or conditions."""
-    def attempt(number):
-        try:
-            call(number)
-            return number
-        except botocore.exceptions.ClientError as fault:
-            assert fault.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict")
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        return [number for number in pool.map(attempt, range(attempts)) if number is not None]
-
-
-def test_one_of_many_makes_an_object(s3, bucket):
-    for round in range(4):
-        [won] = one_of(12, lambda number: s3.put_object(
-            Bucket=bucket, Key=f"race-{round}", Body=str(number).encode(), IfNoneMatch="*"))
-        assert read(s3, bucket, f"race-{round}") == str(won).encode()
-
-
-def test_one_of_many_replaces_an_object(s3, bucket):
-    tag = s3.put_object(Bucket=bucket, Key="race", Body=b"first")["ETag"]
-    for _ in range(4):
-        [won] = one_of(12, lambda number: s3.put_object(
-            Bucket=bucket, Key="race", Body=f"{tag} {number}".encode(), IfMatch=tag))
-        assert read(s3, bucket, "race") == f"{tag} {won}".encode()
-        tag = s3.head_object(Bucket=bucket, Key="race")["ETag"]
-
-
-def test_one_of_many_completes_an_object(s3, bucket):
-    parts = []
-    for _ in range(6):
-        upload = s3.create_multipart_upload(Bucket=bucket, Key="race")["UploadId"]
-        body = os.urandom(10)
-        tag = s3.upload_part(Bucket=bucket, Key="race", UploadId=upload, PartNumber=1, Body=body)["ETag"]
-        parts.append((upload, body, tag))
-    [won] = one_of(6, lambda number: s3.complete_multipart_upload(
-        Bucket=bucket, Key="race", UploadId=parts[number][0], IfNoneMatch="*",
-        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": parts[number][2]}]}))
-    assert read(s3, bucket, "race") == parts[won][1]
-    empty_bucket(s3, bucket)
 
 
 def test_a_range_of_a_replaced_object_is_not_mixed(wire, bucket):
