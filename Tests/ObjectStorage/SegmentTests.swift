@@ -103,6 +103,7 @@ extension ObjectBackend {
             }
             #expect(try await store.get("k", in: bucket) == Self.body(1, 20_000) + Self.body(3, 20_000))
             try await store.remove("k", in: bucket)
+            try await store.round("garbage")
             await store.close()
             let index = try SQLiteEngine(path: folder + "/shard-\(bucket.place)/index.sqlite")
             let (bodies, bytes) = try await index.read { tx throws(Fault) in

@@ -56,13 +56,16 @@ public protocol ObjectBackend: Sendable {
     /// - Parameter size: How many bytes will come, where that is known: a small body is kept with its key.
     func stage(size: Int64?, in bucket: Bucket) async throws(Fault) -> any BodySink
 
-    /// Reads a part of a body, checked as it is read.
+    /// Reads a part of a body, checked as it is read. Once this has returned, all of the part can be read,
+    /// whatever becomes of its version.
     ///
     /// - Throws: `storage` at the first stretch that is not as it was written; `notFound` where the
-    ///   version has been replaced meanwhile and its body is gone.
+    ///   version has been replaced before this was called and its body is gone.
     func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource
 
     /// The parts that a body is made of; none of one that came whole.
+    ///
+    /// - Throws: `notFound` where the version has been replaced and its body is gone.
     func pieces(of body: BodyReference, in bucket: Bucket) async throws(Fault) -> [ObjectPart]
 
     // MARK: Keys
@@ -165,20 +168,6 @@ extension BodySource {
             whole.withLock { left in
                 defer { left = nil }
                 return left
-            }
-        }
-    }
-
-    /// Several, one after the other, each begun when the one before it has ended.
-    public init(joining sources: [@Sendable () async throws(Fault) -> BodySource]) {
-        let state = Mutex((next: 0, current: BodySource?.none))
-        self.init { () throws(Fault) in
-            while true {
-                let (next, current) = state.withLock(\.self)
-                if let bytes = try await current?.makeAsyncIterator().next() { return bytes }
-                guard next < sources.count else { return nil }
-                let begun = try await sources[next]()
-                state.withLock { $0 = (next + 1, begun) }
             }
         }
     }

@@ -5,9 +5,7 @@ import Authority
 import Crypto
 import FoundationEssentials
 import Model
-import NIOCore
 import ObjectStorage
-import Synchronization
 
 /// How a client wants an object encrypted.
 public enum RequestedEncryption: Sendable, Hashable {
@@ -135,68 +133,4 @@ extension ObjectsService {
     }
 
     private static func belonging(_ key: ObjectKey, _ bucket: Bucket) -> String { "object/\(bucket.id.hex)/\(key)" }
-
-    /// Opens a stretch of a sealed body.
-    func readSealed(
-        _ found: StoredObject, _ body: BodyReference, _ range: Range<Int64>, _ key: SymmetricKey
-    ) async throws(Fault) -> BodySource {
-        let whole = ObjectPart(number: 1, start: 0, size: SealedBytes.sealedLength(of: found.version.size))
-        let pieces = found.version.detail.parts == nil ? [whole] : try await backend.pieces(of: body, in: found.bucket)
-        var plainStart: Int64 = 0
-        let touched = pieces.compactMap { piece in
-            let length = SealedBytes.plainLength(of: piece.size)
-            let part = (range.lowerBound - plainStart..<range.upperBound - plainStart).clamped(to: 0..<length)
-            plainStart += length
-            return part.isEmpty ? nil : SealedPiece(piece: piece, length: length, part: part)
-        }
-        let reader = SealedReader(backend: backend, bucket: found.bucket, body: body, key: key, pieces: touched)
-        return BodySource { () throws(Fault) in try await reader.next() }
-    }
-}
-
-/// What is wanted of one sealed piece of a body.
-private struct SealedPiece: Sendable {
-    var piece: ObjectPart
-    /// Of the whole piece, in plain bytes.
-    var length: Int64
-    /// In plain bytes; not empty.
-    var part: Range<Int64>
-}
-
-/// Reads sealed pieces, one after the other.
-private final class SealedReader: Sendable {
-    private let backend: any ObjectBackend
-    private let bucket: Bucket
-    private let body: BodyReference
-    private let key: SymmetricKey
-    private let pieces: [SealedPiece]
-    private let state = Mutex((next: 0, opener: BodyOpener?.none))
-
-    init(backend: any ObjectBackend, bucket: Bucket, body: BodyReference, key: SymmetricKey, pieces: [SealedPiece]) {
-        self.backend = backend
-        self.bucket = bucket
-        self.body = body
-        self.key = key
-        self.pieces = pieces
-    }
-
-    func next() async throws(Fault) -> ByteBuffer? {
-        while true {
-            let (next, opener) = state.withLock(\.self)
-            if let opener, let bytes = try await opener.next() { return bytes }
-            guard next < pieces.count else { return nil }
-            let opened = try await open(pieces[next])
-            state.withLock { $0 = (next + 1, opened) }
-        }
-    }
-
-    private func open(_ wanted: SealedPiece) async throws(Fault) -> BodyOpener {
-        let start = wanted.piece.start
-        let head = try await backend.read(body, start..<start + Int64(SealedBytes.saltBytes), in: bucket).makeAsyncIterator()
-        var salt: [UInt8] = []
-        while let bytes = try await head.next() { salt += bytes.readableBytesView }
-        let sealed = SealedBytes.sealedRange(of: wanted.part, in: wanted.length)
-        let source = try await backend.read(body, start + sealed.lowerBound..<start + sealed.upperBound, in: bucket)
-        return BodyOpener(key, salt: salt, source: source, range: wanted.part)
-    }
 }

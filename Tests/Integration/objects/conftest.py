@@ -9,6 +9,7 @@ import botocore.config
 import pytest
 
 from objects import wire as wires
+from objects.alone import Alone
 
 
 class Account:
@@ -95,3 +96,13 @@ def allow(owner, stranger):
         return stranger.s3
 
     return let
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A store with no cloud around it."""
+    store = Alone(tmp_path)
+    store.start()
+    yield store
+    if store.process.poll() is None:
+        store.stop()

@@ -13,17 +13,7 @@ import botocore.exceptions
 import pytest
 
 from clouds import PROGRAM
-from objects.alone import Alone
 from objects.wire import refused
-
-
-@pytest.fixture
-def alone(tmp_path):
-    store = Alone(tmp_path)
-    store.start()
-    yield store
-    if store.process.poll() is None:
-        store.stop()
 
 
 def test_the_store_alone(alone):

@@ -1,20 +1,29 @@
 //  Removes the files of bodies that no version names any more, apart from the calls that make them garbage.
+//  Bodies of parts are taken apart first, once nobody reads them.
 
 import Database
 import Model
 
 /// Removes the garbage of one shard.
 struct GarbageCollector: Sendable {
-    /// How many files are removed between two writes.
+    /// How many files are removed, and how many pieces let go, between two writes.
     private static let batch = 100
 
     let engine: SQLiteEngine
     let files: BodyFiles
+    let holds: ReadHolds
+    let chance: Chance
+    /// Where segments have lost bodies.
+    let compaction: WorkWakes
+
+    /// - Parameter removed: Counts files.
+    func collect(_ progress: any WorkProgress, _ removed: inout Int) async throws(Fault) {
+        try await takeApart(progress, removed)
+        try await removeFiles(progress, &removed)
+    }
 
     /// Files first, then the rows by which they are found.
-    ///
-    /// - Parameter removed: Counts them.
-    func collect(_ progress: any WorkProgress, _ removed: inout Int) async throws(Fault) {
+    private func removeFiles(_ progress: any WorkProgress, _ removed: inout Int) async throws(Fault) {
         while true {
             let garbage = try await engine.read { tx throws(Fault) in
                 try tx.values(
@@ -29,5 +38,35 @@ struct GarbageCollector: Sendable {
             removed += garbage.count
             try await progress.step("\(removed) files removed")
         }
+    }
+
+    /// Lets go of what bodies of parts consist of; what is being read waits for its readers.
+    private func takeApart(_ progress: any WorkProgress, _ removed: Int) async throws(Fault) {
+        var after = Int64.min
+        while true {
+            let start = after
+            let loose = try await engine.read { tx throws(Fault) in
+                try tx.values(
+                    "SELECT detail FROM loose_pieces WHERE detail > $1 ORDER BY detail LIMIT $2",
+                    [.integer(start), GarbageCollector.batch.value], as: Int64.self)
+            }
+            guard let last = loose.last else { return }
+            after = last
+            for detail in loose where holds.claim(detail) {
+                while try await !takeApart(detail) { try await progress.step("\(removed) files removed") }
+                holds.forget(detail)
+            }
+        }
+    }
+
+    private func takeApart(_ detail: Int64) async throws(Fault) -> Bool {
+        let now = chance.now()
+        let (isGone, dropped) = try await engine.write { tx throws(Fault) in
+            var dropped = DroppedBodies()
+            let isGone = try tx.takeApart(detail, most: GarbageCollector.batch, now: now, &dropped)
+            return (isGone, dropped)
+        }
+        if dropped.leavesSparse { compaction.wake() }
+        return isGone
     }
 }

@@ -37,10 +37,7 @@ final class LocalChange: KeyChange {
 
     /// What a change leaves to do.
     struct Aftermath: Sendable {
-        /// Whether files have become garbage.
-        var leavesGarbage = false
-        /// Whether a segment has lost so much that it may be worth compacting.
-        var leavesSparse = false
+        var dropped = DroppedBodies()
         /// Where in segments bodies lie that have rows now.
         var kept: [SegmentPlace] = []
     }
@@ -194,32 +191,8 @@ final class LocalChange: KeyChange {
         return StoredBody(kind: StoredBody.Kind.segment.rawValue, number: id)
     }
 
-    private func dropFromSegment(_ body: Int64) throws(Fault) {
-        let found = try tx.first("DELETE FROM segment_body WHERE id = $1 RETURNING segment, size", [.integer(body)]) {
-            row throws(Fault) -> (segment: Int64, size: Int64) in (try row.take(), try row.take())
-        }
-        guard let found else { return }
-        let left = try tx.add(-found.size, to: UInt64(found.segment))
-        if left < Segments.segmentBytes / 2 { aftermath.leavesSparse = true }
-    }
-
     /// Makes garbage of a body.
-    private func drop(_ body: StoredBody) throws(Fault) {
-        switch StoredBody.Kind(rawValue: body.kind) {
-        case .inline: try tx.run("DELETE FROM inline_body WHERE id = $1", [.integer(body.number)])
-        case .file:
-            try tx.run("INSERT INTO loose_file (id, is_garbage, since) VALUES ($1, TRUE, $2)", [.integer(body.number), now.value])
-            aftermath.leavesGarbage = true
-        case .segment: try dropFromSegment(body.number)
-        case .pieces:
-            let pieces = try tx.rows("SELECT body_kind, body FROM piece WHERE detail = $1", [.integer(body.number)]) {
-                row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take())
-            }
-            for piece in pieces { try drop(piece) }
-            try tx.run("DELETE FROM piece WHERE detail = $1", [.integer(body.number)])
-        case .some(.none), nil: break
-        }
-    }
+    private func drop(_ body: StoredBody) throws(Fault) { try tx.drop(body, now: now, &aftermath.dropped) }
 
     // MARK: Uploads in parts
 

@@ -114,5 +114,11 @@ enum Schema {
                 "ALTER TABLE bucket ADD COLUMN account {int} NOT NULL DEFAULT 0",
                 "CREATE INDEX bucket_account ON bucket (account)",
             ]),
+        Migration(
+            "loose pieces",
+            [
+                // Bodies of parts that no version names any more.
+                "CREATE TABLE loose_pieces (detail {int} PRIMARY KEY) {strict}"
+            ]),
     ]
 }

@@ -17,6 +17,7 @@ final class Shard: Sendable {
     private let chance: Chance
     private let numbers: Numbers
     private let wakes: ShardWakes
+    private let holds: ReadHolds
     let collector: GarbageCollector
     let compactor: SegmentCompactor
 
@@ -56,7 +57,9 @@ final class Shard: Sendable {
         self.chance = chance
         self.numbers = numbers
         self.wakes = wakes
-        collector = GarbageCollector(engine: engine, files: files)
+        holds = ReadHolds { wakes.garbage.wake() }
+        collector = GarbageCollector(
+            engine: engine, files: files, holds: holds, chance: chance, compaction: wakes.compaction)
         compactor = SegmentCompactor(engine: engine, segments: segments, passing: passing)
         // What the last process left.
         wakes.garbage.wake()
@@ -147,9 +150,9 @@ final class Shard: Sendable {
             try change.finish()
             return (result, change.aftermath)
         }
-        if aftermath.leavesGarbage { wakes.garbage.wake() }
+        if aftermath.dropped.leavesGarbage { wakes.garbage.wake() }
         for place in aftermath.kept { letGo(of: place) }
-        if aftermath.leavesSparse { wakes.compaction.wake() }
+        if aftermath.dropped.leavesSparse { wakes.compaction.wake() }
         return result
     }
 
@@ -217,14 +220,10 @@ final class Shard: Sendable {
             return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
         case .file(let id, let checksums): return try await files.read(id, checksums, range)
         case .segment(let id, _): return try await read(inSegment: id, range)
-        case .pieces(let detail): return try await read(try await pieces(of: Int64(detail), range), range)
-        case .joined(let pieces):
-            var start: Int64 = 0
-            let placed = pieces.map { piece in
-                defer { start += piece.size }
-                return (start: start, piece: piece)
-            }
-            return try await read(placed, range)
+        case .pieces(let detail):
+            guard let hold = holds.hold(Int64(detail)) else { throw ObjectFaults.bodyIsGone }
+            return PieceReader(self, try await pieces(of: Int64(detail), range), range, hold).source
+        case .joined: throw ObjectFaults.bodyIsGone
         }
     }
 
@@ -263,8 +262,11 @@ final class Shard: Sendable {
         return found.compactMap { part in part.body.map { (part.start, BodyPiece(size: part.size, body: $0)) } }
     }
 
+    /// All of them, or none.
     func pieces(of detail: Int64) async throws(Fault) -> [ObjectPart] {
-        try await engine.read { tx throws(Fault) in
+        guard let hold = holds.hold(detail) else { throw ObjectFaults.bodyIsGone }
+        defer { withExtendedLifetime(hold) {} }
+        let found = try await engine.read { tx throws(Fault) in
             try tx.rows("SELECT number, start, size, checks FROM piece WHERE detail = $1 ORDER BY number", [.integer(detail)]) {
                 row throws(Fault) in
                 ObjectPart(
@@ -272,15 +274,8 @@ final class Shard: Sendable {
                     checksums: try row.take(JSON<[String: String]>.self).document)
             }
         }
-    }
-
-    private func read(_ pieces: [(start: Int64, piece: BodyPiece)], _ range: Range<Int64>) async throws(Fault) -> BodySource {
-        BodySource(
-            joining: pieces.compactMap { start, piece in
-                let part = (range.lowerBound - start..<range.upperBound - start).clamped(to: 0..<piece.size)
-                if part.isEmpty { return nil }
-                return { [self] () throws(Fault) in try await read(piece.body, part) }
-            })
+        guard !found.isEmpty else { throw ObjectFaults.bodyIsGone }
+        return found
     }
 
     /// The number of a new file, which is garbage until a version names it.
