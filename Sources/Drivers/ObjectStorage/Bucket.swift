@@ -48,6 +48,8 @@ public struct BucketSettings: Sendable, Hashable, Codable {
     public var website: Website?
     public var logging: AccessLogging?
     public var notifications: [Notification]?
+    /// Whether what happens is told in the cloud's own feed of events.
+    public var tellsFeed: Bool?
     public var requesterPays: Bool?
     /// How many bytes may lie in it, as the operator says.
     public var bytesMax: Int64?

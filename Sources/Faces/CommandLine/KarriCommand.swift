@@ -17,7 +17,8 @@ public struct KarriCommand: AsyncParsableCommand {
             """,
         version: Release.description,
         subcommands: [
-            UpCommand.self, StatusCommand.self, TraceCommand.self, CheckCommand.self, LogsCommand.self, ConsoleCommand.self,
+            UpCommand.self, StatusCommand.self, TraceCommand.self, CheckCommand.self, LogsCommand.self, EventsCommand.self,
+            ConsoleCommand.self,
             CredentialsCommand.self,
             AccountCommand.self, ImageCommand.self, HostCommand.self, ObjectsCommand.self, StartCommand.self, DownCommand.self,
             UninstallCommand.self, BenchCommand.self,

@@ -65,6 +65,9 @@ public typealias SigningAccount = Karri_Fabric_SigningAccount
 public typealias FindAccountRequest = Karri_Fabric_FindAccountRequest
 public typealias FindAccountReply = Karri_Fabric_FindAccountReply
 
+public typealias EventAdministration = Karri_Fabric_EventAdministration
+public typealias ReadEventsRequest = Karri_Fabric_ReadEventsRequest
+
 /// The sections of a host's document.
 public enum Section {
     public static let machines = "machines"

@@ -24,6 +24,12 @@ public struct Chance: Sendable {
     /// A fresh id.
     public func id<Thing>(_: Thing.Type = Thing.self) -> ID<Thing> { ID(bits: bits()) }
 
+    /// A random UUID (RFC 9562, version 4).
+    public func uuid() -> String {
+        let digits = Array(hexDigits(bits() & ~0xf000 | 0x4000) + hexDigits(bits() & ~(0b11 << 62) | 0b10 << 62))
+        return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }.joined(separator: "-")
+    }
+
     /// A generator for use inside a transaction: a value, seeded here once.
     public func dice() -> Dice { Dice(seed: bits()) }
 }

@@ -49,7 +49,7 @@ public actor LocalKeyService: KeyService {
 
     /// Makes a key, durable when this returns.
     public func create(for account: AccountScope, isOwn: Bool = false) async throws(Fault) -> ServiceKey {
-        let id = LocalKeyService.spelled(chance.bits(), chance.bits())
+        let id = chance.uuid()
         let secret = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
         let key = ServiceKey(
             id: id, account: account.id, accountNumber: account.number, created: chance.now(), isEnabled: true, isOwn: isOwn,
@@ -80,12 +80,6 @@ public actor LocalKeyService: KeyService {
     /// The name that programs know a key by (AWS General Reference, "Amazon Resource Names").
     public nonisolated func fullName(of key: ServiceKey) -> String {
         ResourceName(service: "kms", region: region, account: key.accountNumber, resource: "key/\(key.id)").description
-    }
-
-    /// As UUIDs are written.
-    private static func spelled(_ high: UInt64, _ low: UInt64) -> String {
-        let digits = Array(hexDigits(high) + hexDigits(low))
-        return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }.joined(separator: "-")
     }
 
     private func save() async throws(Fault) {

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -11,7 +12,8 @@ import urllib.parse
 import botocore.exceptions
 import pytest
 
-from clouds import run_cloud
+import ending
+from clouds import PROGRAM, run_cloud
 
 
 class Hook:
@@ -118,7 +120,6 @@ def test_the_setting(s3, bucket, hook):
     assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket=bucket)
     assert refused(
         tell, s3, bucket, rule("s3:ObjectCreated:*"), rule("s3:ObjectCreated:Put", Prefix="a"))[0] == "InvalidArgument"
-    assert refused(tell, s3, bucket, rule("s3:ObjectCreated:*"), EventBridgeConfiguration={})[0] == "NotImplemented"
 
 
 def test_targets_that_are_not_there(s3, bucket, hook):
@@ -231,3 +232,57 @@ def test_the_operators_list(told):
     ]:
         assert reason in told.karri("objects", "webhook", "add", name, address, check=False)
         assert name not in told.karri("objects", "webhook", "list").split()
+
+
+def test_the_feed(told, s3, bucket):
+    def events(*options):
+        return [json.loads(line) for line in told.karri("events", "--json", "--bucket", bucket, *options).splitlines()]
+
+    s3.put_object(Bucket=bucket, Key="before", Body=b"x")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}
+    tag = s3.put_object(Bucket=bucket, Key="a b", Body=b"four")["ETag"].strip('"')
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "a b"})
+    s3.put_object_tagging(Bucket=bucket, Key="copy", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
+    s3.put_object_acl(Bucket=bucket, Key="copy", ACL="public-read")
+    s3.delete_object(Bucket=bucket, Key="copy")
+    found = events()
+    assert [(event["detail-type"], event["detail"].get("reason"), event["detail"]["object"]["key"]) for event in found] == [
+        ("Object Created", "PutObject", "a b"), ("Object Created", "CopyObject", "copy"), ("Object Tags Added", None, "copy"),
+        ("Object ACL Updated", None, "copy"), ("Object Deleted", "DeleteObject", "copy")]
+    first = found[0]
+    owner = s3.list_buckets()["Owner"]["DisplayName"]
+    assert first["source"] == "aws.s3" and first["account"] == owner and first["resources"] == [f"arn:aws:s3:::{bucket}"]
+    assert first["detail"]["object"]["size"] == 4 and first["detail"]["object"]["etag"] == tag
+    assert first["detail"]["requester"] == owner and first["detail"]["source-ip-address"] == "127.0.0.1"
+    assert found[-1]["detail"]["deletion-type"] == "Permanently Deleted"
+    assert len({event["id"] for event in found}) == len(found)
+    sequencers = [event["detail"]["object"]["sequencer"] for event in found]
+    assert sequencers == sorted(sequencers)
+    assert events("--after", str(found[2]["number"])) == found[3:]
+    line = told.karri("events", "--bucket", bucket).splitlines()[0]
+    assert line == f"{first['number']} {first['time']} Object Created (PutObject) {bucket}/a b"
+    # What was acknowledged has been told, also after a crash.
+    s3.put_object(Bucket=bucket, Key="last", Body=b"x")
+    os.kill(ending.own_process(told, "control"), signal.SIGKILL)
+    ending.persistently(lambda: s3.head_object(Bucket=bucket, Key="last"))
+    assert events("--after", str(found[-1]["number"]))[-1]["detail"]["object"]["key"] == "last"
+    # Nothing more is told once it is taken off.
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="after", Body=b"x")
+    assert [event["detail"]["object"]["key"] for event in events()].count("after") == 0
+
+
+def test_the_feed_is_followed(told, s3, bucket):
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    reader = subprocess.Popen(
+        [PROGRAM, "events", "--follow", "--bucket", bucket, "--root", str(told.root), "--mark", told.mark],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        for key in ("one", "two"):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+            assert reader.stdout.readline().endswith(f"Object Created (PutObject) {bucket}/{key}\n")
+    finally:
+        reader.kill()
+        reader.wait()

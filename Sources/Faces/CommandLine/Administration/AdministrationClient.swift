@@ -40,7 +40,20 @@ struct AdministrationClient: Sendable {
         try await call { client, options in try await question(ObjectAdministration.Client(wrapping: client), options) }
     }
 
+    /// Shows events as they come.
+    func readEvents(
+        _ request: ReadEventsRequest, _ show: @escaping @Sendable (_ number: Int64, _ body: String) throws -> Void
+    ) async throws(Fault) {
+        try await call(patience: request.follow ? nil : AdministrationClient.patience) { client, options in
+            try await EventAdministration.Client(wrapping: client).readEvents(request, options: options) { response in
+                for try await event in response.messages { try show(event.number, event.body) }
+            }
+        }
+    }
+
+    /// - Parameter patience: Nil: the answer has no end.
     private func call<Reply: Sendable>(
+        patience: Duration? = AdministrationClient.patience,
         _ question: @escaping @Sendable (GRPCClient<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Reply
     ) async throws(Fault) -> Reply {
         let path = installation.adminSocket
@@ -49,7 +62,7 @@ struct AdministrationClient: Sendable {
             throw AdministrationClient.away(installation)
         }
         var options = CallOptions.defaults
-        options.timeout = AdministrationClient.patience
+        options.timeout = patience
         let asked = options
         do {
             return try await FabricClient.with(path: path) { client in

@@ -93,7 +93,7 @@ struct StartCommand: AsyncParsableCommand {
     private static func serve(
         _ store: ObjectStore, _ installation: Installation, _ listener: HTTPListener, _ first: LocalUsers.User?, _ log: Logger
     ) async throws {
-        let operatorServer = FabricServer(path: installation.adminSocket, services: [store.administration])
+        let operatorServer = FabricServer(path: installation.adminSocket, services: store.administration)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await store.work() }
             group.addTask { try await operatorServer.run(mode: 0o600) }

@@ -119,7 +119,7 @@ struct ControlProcess: Sendable {
             configuration.security == .none
             ? nil : try ListenerContext(path: installation.listenerCertificate, now: chance.now())
         let readiness: ReadinessCheck = { await CloudMeters.unreadiness(of: engine) }
-        let operatorServer = FabricServer(path: installation.adminSocket, services: [administration, store.administration])
+        let operatorServer = FabricServer(path: installation.adminSocket, services: [administration] + store.administration)
         let face = awsFace(services, cluster, store.face, security, readiness)
         let meters = CloudMeters(
             engine: engine, runner: runner, face: face.meters, s3: store.face.meters, cluster: cluster, installation: installation,

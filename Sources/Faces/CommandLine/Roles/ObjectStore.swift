@@ -2,6 +2,7 @@
 
 import Authority
 import Fabric
+import GRPCCore
 import Logging
 import Model
 import ObjectStorage
@@ -19,6 +20,7 @@ struct ObjectStore: Sendable {
     let scrub: ScrubWorker
     let accessLogs: AccessLogs
     let notifier: Notifier
+    let feed: EventFeed
     let face: S3Face
 
     struct Settings: Sendable {
@@ -35,34 +37,38 @@ struct ObjectStore: Sendable {
         _ folder: String, identity: any KeyDirectory, accounts: any AccountDirectory, seal: Seal, _ settings: Settings,
         webhooks: Webhooks, chance: Chance, log: Logger, _ body: (ObjectStore) async throws -> Void
     ) async throws {
-        let backend = try await LocalBackend.open(folder, chance: chance)
-        do {
-            let messages = try await MessageQueue.open(folder + "/messages.sqlite")
-            do {
-                let store = try ObjectStore(
-                    backend, messages, folder: folder, identity: identity, accounts: accounts, seal: seal, settings,
-                    webhooks: webhooks, chance: chance, log: log)
-                try await body(store)
-            } catch {
-                await messages.close()
-                throw error
+        try await using(try await LocalBackend.open(folder, chance: chance), close: { await $0.close() }) { backend in
+            try await using(try await MessageQueue.open(folder + "/messages.sqlite"), close: { await $0.close() }) { messages in
+                try await using(try await EventFeed.open(folder + "/events.sqlite"), close: { await $0.close() }) { feed in
+                    try await body(
+                        try ObjectStore(
+                            backend, messages, feed, folder: folder, identity: identity, accounts: accounts, seal: seal, settings,
+                            webhooks: webhooks, chance: chance, log: log))
+                }
             }
-            await messages.close()
-        } catch {
-            await backend.close()
+        }
+    }
+
+    private static func using<Resource>(
+        _ resource: Resource, close: (Resource) async -> Void, _ body: (Resource) async throws -> Void
+    ) async throws {
+        do { try await body(resource) } catch {
+            await close(resource)
             throw error
         }
-        await backend.close()
+        await close(resource)
     }
 
     private init(
-        _ backend: any ObjectBackend, _ messages: MessageQueue, folder: String, identity: any KeyDirectory,
+        _ backend: any ObjectBackend, _ messages: MessageQueue, _ feed: EventFeed, folder: String, identity: any KeyDirectory,
         accounts: any AccountDirectory, seal: Seal, _ settings: Settings, webhooks: Webhooks, chance: Chance, log: Logger
     ) throws(Fault) {
         self.backend = backend
         self.accounts = accounts
+        self.feed = feed
         keys = try LocalKeyService(path: folder + "/keys.json", seal: seal, chance: chance, region: settings.region)
-        notifier = Notifier(queue: messages, webhooks: webhooks, region: settings.region, chance: chance, log: log)
+        notifier = Notifier(
+            queue: messages, feed: feed, webhooks: webhooks, region: settings.region, chance: chance, log: log)
         objects = ObjectsService(
             backend: backend, accounts: accounts, seal: seal, keys: keys, chance: chance, region: settings.region,
             clock: LifecycleClock(day: settings.day), notifier: notifier)
@@ -90,7 +96,10 @@ struct ObjectStore: Sendable {
     }
 
     /// What the operator's command line asks it.
-    var administration: ObjectAdministrationService {
-        ObjectAdministrationService(backend: backend, keys: keys, accounts: accounts, workers: workers, scrub: scrub)
+    var administration: [any RegistrableRPCService] {
+        [
+            ObjectAdministrationService(backend: backend, keys: keys, accounts: accounts, workers: workers, scrub: scrub),
+            EventAdministrationService(feed: feed),
+        ]
     }
 }

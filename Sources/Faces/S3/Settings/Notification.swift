@@ -17,10 +17,11 @@ enum NotificationForm: SettingForm {
         ("CloudFunctionConfiguration", "CloudFunction", "lambda"),
     ]
 
-    static func value(in settings: BucketSettings) -> [Notification]? { settings.notifications }
+    static func value(in settings: BucketSettings) -> BucketNotifications? {
+        BucketNotifications(rules: settings.notifications ?? [], tellsFeed: settings.tellsFeed == true)
+    }
 
-    static func read(_ document: XMLElement) throws -> [Notification]? {
-        guard document["EventBridgeConfiguration"] == nil else { throw S3Error.notImplemented("EventBridgeConfiguration") }
+    static func read(_ document: XMLElement) throws -> BucketNotifications? {
         var rules: [Notification] = []
         for (element, target, service) in kinds {
             for rule in document.all(element) { rules.append(try self.rule(rule, target, service, number: rules.count + 1)) }
@@ -29,7 +30,7 @@ enum NotificationForm: SettingForm {
         guard Set(rules.map(\.id)).count == rules.count else {
             throw S3Error("InvalidArgument", "Same ID used for multiple configurations. IDs must be unique")
         }
-        return rules.isEmpty ? nil : rules
+        return BucketNotifications(rules: rules, tellsFeed: document["EventBridgeConfiguration"] != nil)
     }
 
     private static func rule(_ element: XMLElement, _ target: String, _ service: String, number: Int) throws -> Notification {
@@ -63,8 +64,8 @@ enum NotificationForm: SettingForm {
         }
     }
 
-    static func write(_ value: [Notification], to out: inout XMLWriter) {
-        for rule in value {
+    static func write(_ value: BucketNotifications, to out: inout XMLWriter) {
+        for rule in value.rules {
             out.open("QueueConfiguration")
             out.element("Id", rule.id)
             out.element("Queue", rule.target)
@@ -79,6 +80,7 @@ enum NotificationForm: SettingForm {
             }
             out.close("QueueConfiguration")
         }
+        if value.tellsFeed { out.element("EventBridgeConfiguration", "") }
     }
 
     private static func write(_ name: String, _ value: String?, to out: inout XMLWriter) {
@@ -89,7 +91,9 @@ enum NotificationForm: SettingForm {
         out.close("FilterRule")
     }
 
-    static func keep(_ value: [Notification]?, of bucket: String, by call: S3Call, in objects: ObjectsService) async throws(Fault) {
-        try await objects.setNotifications(value, of: bucket, by: call.caller)
+    static func keep(
+        _ value: BucketNotifications?, of bucket: String, by call: S3Call, in objects: ObjectsService
+    ) async throws(Fault) {
+        try await objects.setNotifications(value ?? BucketNotifications(rules: [], tellsFeed: false), of: bucket, by: call.caller)
     }
 }

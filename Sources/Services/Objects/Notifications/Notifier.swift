@@ -23,6 +23,7 @@ public final class Notifier: Sendable {
     private static let pauseMax = Duration.seconds(60)
 
     private let queue: MessageQueue
+    private let feed: EventFeed
     private let webhooks: Webhooks
     private let region: String
     private let client: OutboundClient
@@ -33,10 +34,12 @@ public final class Notifier: Sendable {
     private let bell: AsyncStream<Void>.Continuation
 
     public init(
-        queue: MessageQueue, webhooks: Webhooks, region: String, client: OutboundClient = OutboundClient(), chance: Chance,
+        queue: MessageQueue, feed: EventFeed, webhooks: Webhooks, region: String, client: OutboundClient = OutboundClient(),
+        chance: Chance,
         log: Logger
     ) {
         self.queue = queue
+        self.feed = feed
         self.webhooks = webhooks
         self.region = region
         self.client = client
@@ -70,12 +73,20 @@ public final class Notifier: Sendable {
 
     /// Keeps messages. What they are about has happened whether they can be kept or not.
     func keep(_ messages: [(target: String, body: String)]) async {
+        if messages.isEmpty { return }
         do throws(Fault) { try await queue.add(messages, now: chance.now()) } catch {
             log.warning("messages were lost", metadata: ["messages": "\(messages.count)", "fault": "\(error)"])
             return
         }
         state.withLock { $0.waiting.formUnion(messages.lazy.map(\.target)) }
         bell.yield()
+    }
+
+    /// Keeps an event in the cloud's feed. What it is about has happened whether it can be kept or not.
+    func keepInFeed(_ body: String, of bucket: String) async {
+        do throws(Fault) { try await feed.add(body, of: bucket) } catch {
+            log.warning("an event was lost", metadata: ["bucket": "\(bucket)", "fault": "\(error)"])
+        }
     }
 
     /// Delivers messages until cancelled.
