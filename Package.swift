@@ -171,7 +171,8 @@ let house: [Part] = [
             "Dataplane", "Edge",
             "Certificates", "Node", "Cluster", "Supervisor", "Identity", "Images", "Volumes", "Networks", "Compute",
             "ObjectStorage", "Objects", "Listening", "AWS", "S3", "Benchmarks",
-        ], products: ["ArgumentParser", "Hummingbird", "Logging", "NIOCore", "GRPCCore", "GRPCNIOTransportHTTP2"], tested: true,
+        ], products: ["ArgumentParser", "Hummingbird", "Logging", "NIOCore", "Crypto", "GRPCCore", "GRPCNIOTransportHTTP2"],
+        tested: true,
         testUses: ["DatabaseTesting"]
     ),
     Part(name: "karri", folder: "karri", kind: .executable, uses: ["CommandLine"]),

@@ -112,8 +112,13 @@ public protocol KeyChange {
     func version(_ id: VersionID) throws(Fault) -> ObjectVersion?
     /// An id that is greater than those of all versions that the key has.
     func nextID() throws(Fault) -> VersionID
+    /// Where the newest version stands; nil where there is none.
+    func newest() throws(Fault) -> UInt64?
     /// Adds a version, which becomes the current one; one of its id is replaced. Its body is kept from now on.
-    func put(_ version: ObjectVersion) throws(Fault)
+    ///
+    /// - Parameter sequence: Where one without an id stands: behind `newest`. Nil: at the next place. Ids are
+    ///   the places of those that have one.
+    func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault)
     /// What lies in the bucket, with what this change has done so far.
     var usage: BucketUsage { get }
     /// Gives a version another detail, where it stands.
@@ -132,6 +137,11 @@ public protocol KeyChange {
     ///
     /// - Parameter parts: Their numbers rise.
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference
+}
+
+extension KeyChange {
+    /// Adds a version, which becomes the current one; one of its id is replaced. Its body is kept from now on.
+    public func put(_ version: ObjectVersion) throws(Fault) { try put(version, at: nil) }
 }
 
 /// Takes the bytes of a body.

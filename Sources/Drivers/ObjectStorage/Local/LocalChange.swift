@@ -93,11 +93,14 @@ final class LocalChange: KeyChange {
             """, version + [StoredDetail(detail).value])
     }
 
-    func put(_ version: ObjectVersion) throws(Fault) {
+    func newest() throws(Fault) -> UInt64? { try leastRank().map { UInt64(-$0) } }
+
+    func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault) {
         try takeOut(version.id)
         let least = try leastRank()
         if least != nil { try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here) }
-        let sequence = version.id == .null ? nextID(after: least) : version.id
+        let next = sequence.map(VersionID.init(bits:)) ?? nextID(after: least)
+        let sequence = version.id == .null ? next : version.id
         let body = try keep(version.body)
         let isOfPieces = body.kind == StoredBody.Kind.pieces.rawValue
         let detail = isOfPieces ? body.number : number()

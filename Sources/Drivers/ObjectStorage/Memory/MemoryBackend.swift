@@ -235,9 +235,13 @@ private final class MemoryChange: KeyChange {
         return VersionID(bits: lastSequence)
     }
 
-    func put(_ version: ObjectVersion) throws(Fault) {
+    func newest() throws(Fault) -> UInt64? { versions.first?.sequence }
+
+    func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault) {
         try remove(version.id)
-        let sequence = version.id == .null ? try nextID() : version.id
+        let next = if let sequence { VersionID(bits: sequence) } else { try nextID() }
+        let sequence = version.id == .null ? next : version.id
+        lastSequence = max(lastSequence, sequence.bits)
         versions.insert(MemoryVersion(version: version, sequence: sequence.bits), at: 0)
         usage = usage + BucketUsage(versions: 1, bytes: version.size)
     }

@@ -77,7 +77,8 @@ struct AdministrationClient: Sendable {
         }
     }
 
-    private static func fault(_ error: RPCError, _ installation: Installation) -> Fault {
+    /// What went wrong with a call, as a fault that says what to do.
+    static func fault(_ error: RPCError, _ installation: Installation) -> Fault {
         for value in error.metadata[stringValues: faultKey] { return Fault(Fault.Code(rawValue: value), error.message) }
         switch error.code {
         case .unavailable: return away(installation)

@@ -228,8 +228,15 @@ func administered<Reply: Sendable>(_ body: () async throws(Fault) -> Reply) asyn
     do throws(Fault) {
         return try await body()
     } catch {
-        throw RPCError(
-            code: .failedPrecondition, message: error.message,
-            metadata: [AdministrationClient.faultKey: .string(error.code.rawValue)])
+        throw RPCError(error)
+    }
+}
+
+extension RPCError {
+    /// A fault on its way to the command line.
+    init(_ fault: Fault) {
+        self.init(
+            code: .failedPrecondition, message: fault.message,
+            metadata: [AdministrationClient.faultKey: .string(fault.code.rawValue)])
     }
 }

@@ -10,6 +10,7 @@ import Objects
 
 struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
     let backend: any ObjectBackend
+    let objects: ObjectsService
     let keys: LocalKeyService
     let accounts: any AccountDirectory
     let workers: ObjectWorkers

@@ -7,10 +7,11 @@ import Platform
 
 struct ObjectsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "objects", abstract: "Shows the object store's use, damage, keys and background work; sets its limits.",
+        commandName: "objects",
+        abstract: "Shows the object store's use, damage, keys and background work; sets its limits; takes buckets out and in.",
         subcommands: [
             Usage.self, Check.self, Workers.self, Pause.self, Resume.self, Pace.self, Run.self, Quota.self, Keys.self,
-            WebhookCommand.self,
+            WebhookCommand.self, ExportCommand.self, ImportCommand.self,
         ], defaultSubcommand: Usage.self)
 
     // MARK: Use

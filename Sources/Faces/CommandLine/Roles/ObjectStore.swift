@@ -98,7 +98,8 @@ struct ObjectStore: Sendable {
     /// What the operator's command line asks it.
     var administration: [any RegistrableRPCService] {
         [
-            ObjectAdministrationService(backend: backend, keys: keys, accounts: accounts, workers: workers, scrub: scrub),
+            ObjectAdministrationService(
+                backend: backend, objects: objects, keys: keys, accounts: accounts, workers: workers, scrub: scrub),
             EventAdministrationService(feed: feed),
         ]
     }

@@ -127,6 +127,97 @@ public enum Karri_Fabric_ObjectAdministration: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "DescribeBucket" metadata.
+        public enum DescribeBucket: Sendable {
+            /// Request type for "DescribeBucket".
+            public typealias Input = Karri_Fabric_DescribeBucketRequest
+            /// Response type for "DescribeBucket".
+            public typealias Output = Karri_Fabric_DescribeBucketReply
+            /// Descriptor for "DescribeBucket".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "DescribeBucket",
+                type: .unary
+            )
+        }
+        /// Namespace for "ListVersions" metadata.
+        public enum ListVersions: Sendable {
+            /// Request type for "ListVersions".
+            public typealias Input = Karri_Fabric_ListVersionsRequest
+            /// Response type for "ListVersions".
+            public typealias Output = Karri_Fabric_ListedVersion
+            /// Descriptor for "ListVersions".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "ListVersions",
+                type: .serverStreaming
+            )
+        }
+        /// Namespace for "ReadVersion" metadata.
+        public enum ReadVersion: Sendable {
+            /// Request type for "ReadVersion".
+            public typealias Input = Karri_Fabric_ReadVersionRequest
+            /// Response type for "ReadVersion".
+            public typealias Output = Karri_Fabric_VersionPiece
+            /// Descriptor for "ReadVersion".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "ReadVersion",
+                type: .serverStreaming
+            )
+        }
+        /// Namespace for "PrepareImport" metadata.
+        public enum PrepareImport: Sendable {
+            /// Request type for "PrepareImport".
+            public typealias Input = Karri_Fabric_PrepareImportRequest
+            /// Response type for "PrepareImport".
+            public typealias Output = Karri_Fabric_PrepareImportReply
+            /// Descriptor for "PrepareImport".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "PrepareImport",
+                type: .unary
+            )
+        }
+        /// Namespace for "FindVersion" metadata.
+        public enum FindVersion: Sendable {
+            /// Request type for "FindVersion".
+            public typealias Input = Karri_Fabric_FindVersionRequest
+            /// Response type for "FindVersion".
+            public typealias Output = Karri_Fabric_FindVersionReply
+            /// Descriptor for "FindVersion".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "FindVersion",
+                type: .unary
+            )
+        }
+        /// Namespace for "WriteVersion" metadata.
+        public enum WriteVersion: Sendable {
+            /// Request type for "WriteVersion".
+            public typealias Input = Karri_Fabric_VersionPiece
+            /// Response type for "WriteVersion".
+            public typealias Output = Karri_Fabric_WriteVersionReply
+            /// Descriptor for "WriteVersion".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "WriteVersion",
+                type: .clientStreaming
+            )
+        }
+        /// Namespace for "FinishImport" metadata.
+        public enum FinishImport: Sendable {
+            /// Request type for "FinishImport".
+            public typealias Input = Karri_Fabric_FinishImportRequest
+            /// Response type for "FinishImport".
+            public typealias Output = Karri_Fabric_FinishImportReply
+            /// Descriptor for "FinishImport".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "karri.fabric.ObjectAdministration"),
+                method: "FinishImport",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "karri.fabric.ObjectAdministration" service.
         public static let descriptors: [GRPCCore.MethodDescriptor] = [
             ListWorkers.descriptor,
@@ -136,7 +227,14 @@ public enum Karri_Fabric_ObjectAdministration: Sendable {
             SetQuota.descriptor,
             ListKeys.descriptor,
             CreateKey.descriptor,
-            ChangeKey.descriptor
+            ChangeKey.descriptor,
+            DescribeBucket.descriptor,
+            ListVersions.descriptor,
+            ReadVersion.descriptor,
+            PrepareImport.descriptor,
+            FindVersion.descriptor,
+            WriteVersion.descriptor,
+            FinishImport.descriptor
         ]
     }
 }
@@ -290,6 +388,132 @@ extension Karri_Fabric_ObjectAdministration {
             request: GRPCCore.StreamingServerRequest<Karri_Fabric_ChangeKeyRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_EncryptionKey>
+
+        /// Handle the "DescribeBucket" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_DescribeBucketRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_DescribeBucketReply` messages.
+        func describeBucket(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_DescribeBucketRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_DescribeBucketReply>
+
+        /// Handle the "ListVersions" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > In the order of keys, of each key the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_ListVersionsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_ListedVersion` messages.
+        func listVersions(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_ListVersionsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListedVersion>
+
+        /// Handle the "ReadVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The record as it is now, then the bytes, in the clear.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_ReadVersionRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_VersionPiece` messages.
+        func readVersion(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_ReadVersionRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_VersionPiece>
+
+        /// Handle the "PrepareImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Finds or makes the bucket that is to be brought into.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_PrepareImportRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_PrepareImportReply` messages.
+        func prepareImport(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_PrepareImportRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_PrepareImportReply>
+
+        /// Handle the "FindVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether a version has been brought in already.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_FindVersionRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_FindVersionReply` messages.
+        func findVersion(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_FindVersionRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_FindVersionReply>
+
+        /// Handle the "WriteVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The version is there once all has come, or not at all.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_VersionPiece` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_WriteVersionReply` messages.
+        func writeVersion(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_VersionPiece>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_WriteVersionReply>
+
+        /// Handle the "FinishImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives a bucket that was made for an import the rest of its settings.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_FinishImportRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_FinishImportReply` messages.
+        func finishImport(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_FinishImportRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_FinishImportReply>
     }
 
     /// Service protocol for the "karri.fabric.ObjectAdministration" service.
@@ -427,6 +651,132 @@ extension Karri_Fabric_ObjectAdministration {
             request: GRPCCore.ServerRequest<Karri_Fabric_ChangeKeyRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_EncryptionKey>
+
+        /// Handle the "DescribeBucket" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_DescribeBucketRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_DescribeBucketReply` message.
+        func describeBucket(
+            request: GRPCCore.ServerRequest<Karri_Fabric_DescribeBucketRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_DescribeBucketReply>
+
+        /// Handle the "ListVersions" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > In the order of keys, of each key the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ListVersionsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_ListedVersion` messages.
+        func listVersions(
+            request: GRPCCore.ServerRequest<Karri_Fabric_ListVersionsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListedVersion>
+
+        /// Handle the "ReadVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The record as it is now, then the bytes, in the clear.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ReadVersionRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Karri_Fabric_VersionPiece` messages.
+        func readVersion(
+            request: GRPCCore.ServerRequest<Karri_Fabric_ReadVersionRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_VersionPiece>
+
+        /// Handle the "PrepareImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Finds or makes the bucket that is to be brought into.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_PrepareImportRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_PrepareImportReply` message.
+        func prepareImport(
+            request: GRPCCore.ServerRequest<Karri_Fabric_PrepareImportRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_PrepareImportReply>
+
+        /// Handle the "FindVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether a version has been brought in already.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FindVersionRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_FindVersionReply` message.
+        func findVersion(
+            request: GRPCCore.ServerRequest<Karri_Fabric_FindVersionRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_FindVersionReply>
+
+        /// Handle the "WriteVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The version is there once all has come, or not at all.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Karri_Fabric_VersionPiece` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_WriteVersionReply` message.
+        func writeVersion(
+            request: GRPCCore.StreamingServerRequest<Karri_Fabric_VersionPiece>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_WriteVersionReply>
+
+        /// Handle the "FinishImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives a bucket that was made for an import the rest of its settings.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FinishImportRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Karri_Fabric_FinishImportReply` message.
+        func finishImport(
+            request: GRPCCore.ServerRequest<Karri_Fabric_FinishImportRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_FinishImportReply>
     }
 
     /// Simple service protocol for the "karri.fabric.ObjectAdministration" service.
@@ -562,6 +912,134 @@ extension Karri_Fabric_ObjectAdministration {
             request: Karri_Fabric_ChangeKeyRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Karri_Fabric_EncryptionKey
+
+        /// Handle the "DescribeBucket" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_DescribeBucketRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_DescribeBucketReply` to respond with.
+        func describeBucket(
+            request: Karri_Fabric_DescribeBucketRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_DescribeBucketReply
+
+        /// Handle the "ListVersions" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > In the order of keys, of each key the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_ListVersionsRequest` message.
+        ///   - response: A response stream of `Karri_Fabric_ListedVersion` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func listVersions(
+            request: Karri_Fabric_ListVersionsRequest,
+            response: GRPCCore.RPCWriter<Karri_Fabric_ListedVersion>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
+        /// Handle the "ReadVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The record as it is now, then the bytes, in the clear.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_ReadVersionRequest` message.
+        ///   - response: A response stream of `Karri_Fabric_VersionPiece` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func readVersion(
+            request: Karri_Fabric_ReadVersionRequest,
+            response: GRPCCore.RPCWriter<Karri_Fabric_VersionPiece>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
+        /// Handle the "PrepareImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Finds or makes the bucket that is to be brought into.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_PrepareImportRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_PrepareImportReply` to respond with.
+        func prepareImport(
+            request: Karri_Fabric_PrepareImportRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_PrepareImportReply
+
+        /// Handle the "FindVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether a version has been brought in already.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_FindVersionRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_FindVersionReply` to respond with.
+        func findVersion(
+            request: Karri_Fabric_FindVersionRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_FindVersionReply
+
+        /// Handle the "WriteVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The version is there once all has come, or not at all.
+        ///
+        /// - Parameters:
+        ///   - request: A stream of `Karri_Fabric_VersionPiece` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_WriteVersionReply` to respond with.
+        func writeVersion(
+            request: GRPCCore.RPCAsyncSequence<Karri_Fabric_VersionPiece, any Swift.Error>,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_WriteVersionReply
+
+        /// Handle the "FinishImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives a bucket that was made for an import the rest of its settings.
+        ///
+        /// - Parameters:
+        ///   - request: A `Karri_Fabric_FinishImportRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Karri_Fabric_FinishImportReply` to respond with.
+        func finishImport(
+            request: Karri_Fabric_FinishImportRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Karri_Fabric_FinishImportReply
     }
 }
 
@@ -657,6 +1135,83 @@ extension Karri_Fabric_ObjectAdministration.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.DescribeBucket.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_DescribeBucketRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_DescribeBucketReply>(),
+            handler: { request, context in
+                try await self.describeBucket(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.ListVersions.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ListVersionsRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ListedVersion>(),
+            handler: { request, context in
+                try await self.listVersions(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.ReadVersion.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ReadVersionRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_VersionPiece>(),
+            handler: { request, context in
+                try await self.readVersion(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.PrepareImport.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_PrepareImportRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_PrepareImportReply>(),
+            handler: { request, context in
+                try await self.prepareImport(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.FindVersion.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_FindVersionRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_FindVersionReply>(),
+            handler: { request, context in
+                try await self.findVersion(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.WriteVersion.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_VersionPiece>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_WriteVersionReply>(),
+            handler: { request, context in
+                try await self.writeVersion(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Karri_Fabric_ObjectAdministration.Method.FinishImport.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_FinishImportRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_FinishImportReply>(),
+            handler: { request, context in
+                try await self.finishImport(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -745,6 +1300,83 @@ extension Karri_Fabric_ObjectAdministration.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_EncryptionKey> {
         let response = try await self.changeKey(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func describeBucket(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_DescribeBucketRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_DescribeBucketReply> {
+        let response = try await self.describeBucket(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func listVersions(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_ListVersionsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListedVersion> {
+        let response = try await self.listVersions(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
+    }
+
+    public func readVersion(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_ReadVersionRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_VersionPiece> {
+        let response = try await self.readVersion(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
+    }
+
+    public func prepareImport(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_PrepareImportRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_PrepareImportReply> {
+        let response = try await self.prepareImport(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func findVersion(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_FindVersionRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_FindVersionReply> {
+        let response = try await self.findVersion(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func writeVersion(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_VersionPiece>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_WriteVersionReply> {
+        let response = try await self.writeVersion(
+            request: request,
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func finishImport(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_FinishImportRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_FinishImportReply> {
+        let response = try await self.finishImport(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -852,6 +1484,105 @@ extension Karri_Fabric_ObjectAdministration.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_EncryptionKey> {
         return GRPCCore.ServerResponse<Karri_Fabric_EncryptionKey>(
             message: try await self.changeKey(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func describeBucket(
+        request: GRPCCore.ServerRequest<Karri_Fabric_DescribeBucketRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_DescribeBucketReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_DescribeBucketReply>(
+            message: try await self.describeBucket(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func listVersions(
+        request: GRPCCore.ServerRequest<Karri_Fabric_ListVersionsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_ListedVersion> {
+        return GRPCCore.StreamingServerResponse<Karri_Fabric_ListedVersion>(
+            metadata: [:],
+            producer: { writer in
+                try await self.listVersions(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+
+    public func readVersion(
+        request: GRPCCore.ServerRequest<Karri_Fabric_ReadVersionRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Karri_Fabric_VersionPiece> {
+        return GRPCCore.StreamingServerResponse<Karri_Fabric_VersionPiece>(
+            metadata: [:],
+            producer: { writer in
+                try await self.readVersion(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+
+    public func prepareImport(
+        request: GRPCCore.ServerRequest<Karri_Fabric_PrepareImportRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_PrepareImportReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_PrepareImportReply>(
+            message: try await self.prepareImport(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func findVersion(
+        request: GRPCCore.ServerRequest<Karri_Fabric_FindVersionRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_FindVersionReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_FindVersionReply>(
+            message: try await self.findVersion(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func writeVersion(
+        request: GRPCCore.StreamingServerRequest<Karri_Fabric_VersionPiece>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_WriteVersionReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_WriteVersionReply>(
+            message: try await self.writeVersion(
+                request: request.messages,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func finishImport(
+        request: GRPCCore.ServerRequest<Karri_Fabric_FinishImportRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Karri_Fabric_FinishImportReply> {
+        return GRPCCore.ServerResponse<Karri_Fabric_FinishImportReply>(
+            message: try await self.finishImport(
                 request: request.message,
                 context: context
             ),
@@ -1035,6 +1766,167 @@ extension Karri_Fabric_ObjectAdministration {
             deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_EncryptionKey>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_EncryptionKey>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "DescribeBucket" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_DescribeBucketRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_DescribeBucketRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_DescribeBucketReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func describeBucket<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_DescribeBucketRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_DescribeBucketRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_DescribeBucketReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_DescribeBucketReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ListVersions" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > In the order of keys, of each key the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ListVersionsRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_ListVersionsRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_ListedVersion` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func listVersions<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_ListVersionsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_ListVersionsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_ListedVersion>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_ListedVersion>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ReadVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The record as it is now, then the bytes, in the clear.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ReadVersionRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_ReadVersionRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_VersionPiece` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func readVersion<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_ReadVersionRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_ReadVersionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_VersionPiece>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_VersionPiece>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "PrepareImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Finds or makes the bucket that is to be brought into.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_PrepareImportRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_PrepareImportRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_PrepareImportReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func prepareImport<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_PrepareImportRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_PrepareImportRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_PrepareImportReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_PrepareImportReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "FindVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether a version has been brought in already.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FindVersionRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_FindVersionRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_FindVersionReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func findVersion<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_FindVersionRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_FindVersionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_FindVersionReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FindVersionReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "WriteVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The version is there once all has come, or not at all.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request producing `Karri_Fabric_VersionPiece` messages.
+        ///   - serializer: A serializer for `Karri_Fabric_VersionPiece` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_WriteVersionReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func writeVersion<Result>(
+            request: GRPCCore.StreamingClientRequest<Karri_Fabric_VersionPiece>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_VersionPiece>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_WriteVersionReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_WriteVersionReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "FinishImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives a bucket that was made for an import the rest of its settings.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FinishImportRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_FinishImportRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_FinishImportReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func finishImport<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_FinishImportRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_FinishImportRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_FinishImportReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FinishImportReply>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -1309,6 +2201,240 @@ extension Karri_Fabric_ObjectAdministration {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "DescribeBucket" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_DescribeBucketRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_DescribeBucketRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_DescribeBucketReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func describeBucket<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_DescribeBucketRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_DescribeBucketRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_DescribeBucketReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_DescribeBucketReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.DescribeBucket.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "ListVersions" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > In the order of keys, of each key the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ListVersionsRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_ListVersionsRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_ListedVersion` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func listVersions<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_ListVersionsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_ListVersionsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_ListedVersion>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_ListedVersion>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.ListVersions.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "ReadVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The record as it is now, then the bytes, in the clear.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_ReadVersionRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_ReadVersionRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_VersionPiece` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func readVersion<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_ReadVersionRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_ReadVersionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_VersionPiece>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_VersionPiece>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.ReadVersion.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "PrepareImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Finds or makes the bucket that is to be brought into.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_PrepareImportRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_PrepareImportRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_PrepareImportReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func prepareImport<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_PrepareImportRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_PrepareImportRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_PrepareImportReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_PrepareImportReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.PrepareImport.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "FindVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Whether a version has been brought in already.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FindVersionRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_FindVersionRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_FindVersionReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func findVersion<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_FindVersionRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_FindVersionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_FindVersionReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FindVersionReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.FindVersion.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "WriteVersion" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > The version is there once all has come, or not at all.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request producing `Karri_Fabric_VersionPiece` messages.
+        ///   - serializer: A serializer for `Karri_Fabric_VersionPiece` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_WriteVersionReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func writeVersion<Result>(
+            request: GRPCCore.StreamingClientRequest<Karri_Fabric_VersionPiece>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_VersionPiece>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_WriteVersionReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_WriteVersionReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.clientStreaming(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.WriteVersion.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "FinishImport" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Gives a bucket that was made for an import the rest of its settings.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Karri_Fabric_FinishImportRequest` message.
+        ///   - serializer: A serializer for `Karri_Fabric_FinishImportRequest` messages.
+        ///   - deserializer: A deserializer for `Karri_Fabric_FinishImportReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func finishImport<Result>(
+            request: GRPCCore.ClientRequest<Karri_Fabric_FinishImportRequest>,
+            serializer: some GRPCCore.MessageSerializer<Karri_Fabric_FinishImportRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Karri_Fabric_FinishImportReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FinishImportReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Karri_Fabric_ObjectAdministration.Method.FinishImport.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -1526,6 +2652,205 @@ extension Karri_Fabric_ObjectAdministration.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ChangeKeyRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_EncryptionKey>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DescribeBucket" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_DescribeBucketRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func describeBucket<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_DescribeBucketRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_DescribeBucketReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.describeBucket(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_DescribeBucketRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_DescribeBucketReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListVersions" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > In the order of keys, of each key the newest first.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_ListVersionsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func listVersions<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_ListVersionsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_ListedVersion>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.listVersions(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ListVersionsRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_ListedVersion>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ReadVersion" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The record as it is now, then the bytes, in the clear.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_ReadVersionRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func readVersion<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_ReadVersionRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_VersionPiece>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.readVersion(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_ReadVersionRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_VersionPiece>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "PrepareImport" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Finds or makes the bucket that is to be brought into.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_PrepareImportRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func prepareImport<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_PrepareImportRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_PrepareImportReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.prepareImport(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_PrepareImportRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_PrepareImportReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "FindVersion" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Whether a version has been brought in already.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_FindVersionRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func findVersion<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_FindVersionRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FindVersionReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.findVersion(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_FindVersionRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_FindVersionReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "WriteVersion" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The version is there once all has come, or not at all.
+    ///
+    /// - Parameters:
+    ///   - request: A streaming request producing `Karri_Fabric_VersionPiece` messages.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func writeVersion<Result>(
+        request: GRPCCore.StreamingClientRequest<Karri_Fabric_VersionPiece>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_WriteVersionReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.writeVersion(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_VersionPiece>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_WriteVersionReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "FinishImport" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Gives a bucket that was made for an import the rest of its settings.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Karri_Fabric_FinishImportRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func finishImport<Result>(
+        request: GRPCCore.ClientRequest<Karri_Fabric_FinishImportRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FinishImportReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.finishImport(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Karri_Fabric_FinishImportRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Karri_Fabric_FinishImportReply>(),
             options: options,
             onResponse: handleResponse
         )
@@ -1777,6 +3102,234 @@ extension Karri_Fabric_ObjectAdministration.ClientProtocol {
             metadata: metadata
         )
         return try await self.changeKey(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DescribeBucket" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > A bucket is taken out and brought in by the command line, which writes and reads the files.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func describeBucket<Result>(
+        _ message: Karri_Fabric_DescribeBucketRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_DescribeBucketReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_DescribeBucketRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.describeBucket(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListVersions" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > In the order of keys, of each key the newest first.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func listVersions<Result>(
+        _ message: Karri_Fabric_ListVersionsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_ListedVersion>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_ListVersionsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.listVersions(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ReadVersion" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The record as it is now, then the bytes, in the clear.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func readVersion<Result>(
+        _ message: Karri_Fabric_ReadVersionRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Karri_Fabric_VersionPiece>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_ReadVersionRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.readVersion(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "PrepareImport" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Finds or makes the bucket that is to be brought into.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func prepareImport<Result>(
+        _ message: Karri_Fabric_PrepareImportRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_PrepareImportReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_PrepareImportRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.prepareImport(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "FindVersion" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Whether a version has been brought in already.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func findVersion<Result>(
+        _ message: Karri_Fabric_FindVersionRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FindVersionReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_FindVersionRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.findVersion(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "WriteVersion" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > The version is there once all has come, or not at all.
+    ///
+    /// - Parameters:
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - producer: A closure producing request messages to send to the server. Returning
+    ///       from the closure closes the request stream.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func writeVersion<Result>(
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        requestProducer producer: @Sendable @escaping (GRPCCore.RPCWriter<Karri_Fabric_VersionPiece>) async throws -> Void,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_WriteVersionReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.StreamingClientRequest<Karri_Fabric_VersionPiece>(
+            metadata: metadata,
+            producer: producer
+        )
+        return try await self.writeVersion(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "FinishImport" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Gives a bucket that was made for an import the rest of its settings.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func finishImport<Result>(
+        _ message: Karri_Fabric_FinishImportRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Karri_Fabric_FinishImportReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Karri_Fabric_FinishImportRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.finishImport(
             request: request,
             options: options,
             onResponse: handleResponse
