@@ -161,8 +161,8 @@ let house: [Part] = [
         testUses: ["Authority", "Database", "DatabaseTesting", "Operations", "Store"]),
     Part(
         name: "Benchmarks", folder: "Benchmarks",
-        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol", "Dataplane"],
-        products: ["Crypto", "Logging"]),
+        uses: ["Model", "Platform", "Database", "DatabaseTesting", "Store", "AWSProtocol", "Dataplane", "ObjectStorage"],
+        products: ["Crypto", "Logging", "NIOCore"]),
     Part(
         name: "CommandLine", folder: "Faces/CommandLine",
         uses: [

@@ -82,7 +82,6 @@ public struct ObjectBench: Sendable {
                 peers.append(try await kind.start(in: "\(folder)/\(kind.rawValue)", port: cloud.port + 10 * (place + 1)))
             } catch { say("\(kind.rawValue) does not start and is left out: \(error.message)") }
         }
-        say("radosgw needs a cluster of its own and is left out")
         return peers
     }
 
@@ -176,7 +175,8 @@ public struct ObjectBench: Sendable {
         var figures: [(target: ObjectTarget, figure: LoadFigure)] = []
         for target in targets {
             let load = ObjectLoad(target: target, clients: clients)
-            figures.append((target, try await load.run(call, body: body, counter: counter(limit: limit), query: query, path: path)))
+            figures.append(
+                (target, try await load.run(call, body: body, counter: counter(limit: limit), query: { _ in query }, path: path)))
         }
         guard let own = figures.first?.figure else { return }
         var parts = figures.map { ObjectBench.text($0.target.name, $0.figure, beside: $0.target.name == "karri" ? nil : own) }

@@ -97,12 +97,13 @@ actor ObjectClient {
     /// Makes calls for as long as the counter has any.
     ///
     /// - Parameters:
-    ///   - path: Of the call of a number.
+    ///   - query: Of the call of a number.
+    ///   - path: Of the same.
     /// - Returns: How many.
-    func run(_ call: ObjectCall, _ counter: CallCounter, query: String = "", path: (Int) -> String) throws(Fault) -> Int {
+    func run(_ call: ObjectCall, _ counter: CallCounter, query: (Int) -> String, path: (Int) -> String) throws(Fault) -> Int {
         var done = 0
         while let number = counter.take() {
-            try make(call, path(number), query)
+            try make(call, path(number), query(number))
             done += 1
         }
         return done
@@ -143,7 +144,8 @@ struct ObjectLoad: Sendable {
     let clients: Int
 
     func run(
-        _ call: ObjectCall, body: [UInt8] = [], counter: CallCounter, query: String = "", path: @escaping @Sendable (Int) -> String
+        _ call: ObjectCall, body: [UInt8] = [], counter: CallCounter, query: @escaping @Sendable (Int) -> String = { _ in "" },
+        path: @escaping @Sendable (Int) -> String
     ) async throws(Fault) -> LoadFigure {
         let all = (0..<clients).map { _ in ObjectClient(target, body: body) }
         let cpu = target.processes.cpuSeconds

@@ -47,7 +47,7 @@ struct ObjectPeer: Sendable {
 
 /// How peers are started.
 enum PeerKind: String, CaseIterable, Sendable {
-    case nginx, weed, juicefs
+    case nginx, weed, juicefs, radosgw
 
     /// Whether a program of that name is in PATH.
     var isInstalled: Bool {
@@ -66,10 +66,11 @@ enum PeerKind: String, CaseIterable, Sendable {
         case .nginx: process = try nginx(folder, port)
         case .weed: process = try weed(folder, port)
         case .juicefs: process = try await juicefs(folder, port)
+        case .radosgw: process = try RadosGateway.start(in: folder, port: port, PeerKind.credentials)
         }
         var target = ObjectTarget(
             name: rawValue, port: port, credentials: self == .nginx ? nil : PeerKind.credentials, processes: Processes([]),
-            isDurable: self == .juicefs)
+            isDurable: self == .juicefs || self == .radosgw)
         target.readsOnly = self == .nginx
         do throws(Fault) { try await PeerKind.wait(for: target) } catch {
             process.end()
@@ -81,7 +82,7 @@ enum PeerKind: String, CaseIterable, Sendable {
 
     /// Waits until calls are answered, whatever with.
     private static func wait(for target: ObjectTarget) async throws(Fault) {
-        let end = ContinuousClock.now + .seconds(30)
+        let end = ContinuousClock.now + .seconds(120)
         while true {
             let client = ObjectClient(target, body: [])
             do throws(Fault) { return try await client.make(target.readsOnly ? .get(bytes: 0) : .list, "/") } catch {

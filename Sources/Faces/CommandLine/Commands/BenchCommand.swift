@@ -17,7 +17,7 @@ import Platform
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures launches, calls, starts, networks and the object store.",
-        subcommands: [Launch.self, API.self, Start.self, Network.self, Objects.self])
+        subcommands: [Launch.self, API.self, Start.self, Network.self, Objects.self, Keys.self])
 
     struct Launch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -109,7 +109,8 @@ struct BenchCommand: AsyncParsableCommand {
     struct Objects: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "objects",
-            abstract: "The object store beside nginx, SeaweedFS and JuiceFS where they are installed, and beside a synced file.",
+            abstract:
+                "The object store beside nginx, SeaweedFS, JuiceFS and radosgw where they are installed, and beside a synced file.",
             discussion: "Starts a cloud of its own and the peers in a scratch folder, and removes all of it again.")
         @Option(help: "How long each load lasts, in seconds.") var seconds = 2.0
         @Option(help: "How many clients there are at once, such as 1,8,32.") var clients = "1,8,32"
@@ -118,7 +119,7 @@ struct BenchCommand: AsyncParsableCommand {
         @Flag(inversion: .prefixedNo, help: "Measures the peers that are installed as well.") var peers = true
         @Option(help: "Where the files lie.") var root = "/var/tmp/karri-bench"
         @Option(help: "Begins the names of its things.") var mark = "kbench"
-        @Option(help: "The port of its API; the peers take the next forty.") var port = 38_773
+        @Option(help: "The port of its API; the peers take some of the next two hundred and fifty.") var port = 38_773
 
         func run() async throws {
             try requireRoot("bench objects")
@@ -141,6 +142,36 @@ struct BenchCommand: AsyncParsableCommand {
                 throw Fault(.invalidParameter, "\(option) is a list of numbers such as 1,8,32, not \(text)")
             }
             return numbers
+        }
+    }
+
+    struct Keys: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "keys", abstract: "What calls cost in a bucket of very many keys, beside one of few.",
+            discussion: """
+                Makes a store of its own and removes it again. Ten million keys take some minutes to make and 8 GB.
+                """)
+        @Option(help: "How many keys the small bucket has.") var few = 10_000
+        @Option(help: "How many the large one has.") var many = 10_000_000
+        @Option(help: "How long each load lasts, in seconds.") var seconds = 10.0
+        @Option(help: "How many clients there are at once.") var clients = 8
+        @Option(help: "Where the files lie.") var root = "/var/tmp/karri-bench-keys"
+        @Option(help: "The port of its API.") var port = 38_773
+
+        func validate() throws {
+            guard few > 0, many >= few else {
+                throw ValidationError("The large bucket has at least as many keys as the small one.")
+            }
+            guard (1...1024).contains(clients) else { throw ValidationError("There are 1 to 1024 clients.") }
+        }
+
+        func run() async throws {
+            var settings = ManyKeysBench.Settings()
+            (settings.few, settings.many, settings.seconds, settings.clients) = (few, many, max(0.1, seconds), clients)
+            try await ManyKeysBench(
+                program: try ownProgram(), root: try PlaceOptions.absolute(root), port: port, settings: settings,
+                say: { Output.line($0) }
+            ).run()
         }
     }
 
