@@ -197,7 +197,7 @@ import Testing
                 }
             }
             let bucket = try #require(try await store.backend.bucket(named: "first"))
-            #expect(try await store.backend.list(ListingRequest(), of: bucket) == ListingPage())
+            #expect(try await store.backend.list(ListingRequest(), .all, of: bucket) == ListingPage())
             #expect(try await store.backend.unfinished(in: bucket) == UnfinishedUploads())
             #expect(try await store.backend.usage(of: bucket) == BucketUsage())
             #expect(try await store.objects.importVersion(parts, into: "first", bytes: Self.bytes("abcdef")) == [])

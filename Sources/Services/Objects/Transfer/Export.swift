@@ -11,14 +11,14 @@ import ObjectStorage
 public struct VersionRecords {
     private let objects: ObjectsService
     private let bucket: Bucket
-    private var request = ListingRequest()
+    private let versions: ListedVersions
+    private var request: ListingRequest<ListedObject>? = ListingRequest()
     private var page: ArraySlice<ListedObject> = []
-    private var hasMore = true
 
-    fileprivate init(_ objects: ObjectsService, _ bucket: Bucket, all: Bool) {
+    fileprivate init(_ objects: ObjectsService, _ bucket: Bucket, _ versions: ListedVersions) {
         self.objects = objects
         self.bucket = bucket
-        request.showsVersions = all
+        self.versions = versions
     }
 
     /// The next one; nil at the end.
@@ -31,11 +31,10 @@ public struct VersionRecords {
                 }
                 return try await objects.record(of: version, listed.key, listed, in: bucket)
             }
-            guard hasMore else { return nil }
-            let read = try await objects.backend.list(request, of: bucket)
-            page = read.objects[...]
-            (request.after, request.afterSequence) = (read.next ?? [], read.nextSequence)
-            hasMore = read.next != nil
+            guard let asked = request else { return nil }
+            let read = try await objects.backend.list(asked, versions, of: bucket)
+            page = read.entries[...]
+            request = asked.following(read)
         }
     }
 }
@@ -50,7 +49,7 @@ extension ObjectsService {
 
     /// - Parameter all: Not only those that are current and no delete markers.
     public func records(of name: String, all: Bool) async throws(Fault) -> VersionRecords {
-        VersionRecords(self, try await bucket(named: name), all: all)
+        VersionRecords(self, try await bucket(named: name), all ? .all : .current)
     }
 
     /// A version as it is now, and its bytes in the clear.

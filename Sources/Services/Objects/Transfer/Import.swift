@@ -86,13 +86,12 @@ extension ObjectsService {
         guard let current = try await backend.find(key, version: nil, in: bucket) else { return .missing(size: nil, entityTag: "") }
         let missing = ImportStanding.missing(size: current.body.map { _ in current.size }, entityTag: current.entityTag)
         guard let modified = record.modifiedAt, record.version != nil else { return missing }
-        var request = ListingRequest()
-        request.showsVersions = true
-        request.prefix = key.bytes
-        var page: ListingPage
-        repeat {
-            page = try await backend.list(request, of: bucket)
-            for listed in page.objects {
+        var first = ListingRequest<ListedObject>()
+        first.prefix = key.bytes
+        var next: ListingRequest<ListedObject>? = first
+        while let request = next {
+            let page = try await backend.list(request, .all, of: bucket)
+            for listed in page.entries {
                 guard listed.key == key else { return missing }
                 if listed.modified == modified, listed.size == record.size, listed.isDeleteMarker == record.isMarker,
                     record.etag == nil || listed.entityTag == record.etag
@@ -100,8 +99,8 @@ extension ObjectsService {
                     return .there
                 }
             }
-            (request.after, request.afterSequence) = (page.next ?? [], page.nextSequence)
-        } while page.next != nil
+            next = request.following(page)
+        }
         return missing
     }
 
