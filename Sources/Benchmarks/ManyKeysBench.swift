@@ -7,7 +7,6 @@ import Model
 import NIOCore
 import ObjectStorage
 import Platform
-import Synchronization
 
 /// The benchmark of a bucket that has grown.
 public struct ManyKeysBench: Sendable {
@@ -122,16 +121,13 @@ public struct ManyKeysBench: Sendable {
         do throws(Fault) {
             guard let bucket = try await backend.bucket(named: bucket) else { throw Fault(.notFound, "there is no bucket") }
             let order = (0..<count).map(ManyKeysBench.name).sorted()
-            let next = Atomic(0)
+            let counter = CallCounter(limit: count, until: .now + .seconds(86_400))
             let outcomes = await withTaskGroup(of: Result<Void, Fault>.self) { group in
                 for _ in 0..<ManyKeysBench.makers {
                     group.addTask {
                         do throws(Fault) {
-                            while true {
-                                let place = next.add(1, ordering: .relaxed).oldValue
-                                guard place < order.count else { return .success(()) }
-                                try await ManyKeysBench.put(order[place], backend, bucket)
-                            }
+                            while let place = counter.take() { try await ManyKeysBench.put(order[place], backend, bucket) }
+                            return .success(())
                         } catch { return .failure(error) }
                     }
                 }
