@@ -76,7 +76,9 @@ public protocol ObjectBackend: Sendable {
     ) async throws(Fault) -> T
 
     /// A version, or the current one where none is named.
-    func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion?
+    ///
+    /// - Parameter forReading: Whether its body is about to be read: a small one comes along.
+    func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket, forReading: Bool) async throws(Fault) -> ObjectVersion?
 
     /// A page of versions, in one snapshot: `ListingPage(request, reading:)` makes it.
     func list(
@@ -103,6 +105,13 @@ public protocol ObjectBackend: Sendable {
 
     /// Ends it. Its work has been left before.
     func close() async
+}
+
+extension ObjectBackend {
+    /// A version, or the current one where none is named.
+    public func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
+        try await find(key, version: version, in: bucket, forReading: false)
+    }
 }
 
 /// What a change sees of its key, and does to it.

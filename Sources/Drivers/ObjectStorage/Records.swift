@@ -100,7 +100,7 @@ public struct ObjectVersion: Sendable, Hashable {
 
 /// Where a backend keeps a body; only the backend looks inside.
 public enum BodyReference: Sendable, Hashable {
-    /// With its key; the bytes are here until the change that keeps them.
+    /// With its key; the bytes are here until the change that keeps them, and where they were found to be read.
     case inline(id: UInt64, bytes: [UInt8]?)
     /// In a file of its own.
     case file(id: UInt64, checksums: [UInt32])

@@ -28,7 +28,10 @@ extension SignatureV2 {
         public init?(_ request: Request) throws(Refusal) {
             let authorizations = request.values("authorization")
             let parameters = QueryParameter.all(request.rawQuery)
-            let isHeader = authorizations.contains { $0.split(separator: " ").first.map { $0 == SignatureV2.scheme } ?? false }
+            let space = UInt8(ascii: " ")
+            let isHeader = authorizations.contains {
+                $0.utf8.drop { $0 == space }.prefix { $0 != space }.elementsEqual(SignatureV2.scheme.utf8)
+            }
             let isQuery = parameters.contains { $0.name == "AWSAccessKeyId" || $0.name == "Signature" }
             guard isHeader || isQuery else { return nil }
             let isVersion4 = parameters.contains { $0.name == "X-Amz-Algorithm" || $0.name == "X-Amz-Signature" }

@@ -58,23 +58,29 @@ extension SignatureV4.Claim {
         guard word == SignatureV4.algorithm else {
             throw .incompleteSignature("Unsupported AWS 'algorithm': '\(word.prefix(64))'.")
         }
-        var fields: [String: String] = [:]
+        var fields: [(name: Substring, value: Substring)] = []
         for field in (rest ?? "").utf8.split(separator: UInt8(ascii: ",")) {
             let (name, value) = split(trimmed(Substring(field)), at: UInt8(ascii: "="))
-            guard let value, fields.updateValue(String(value), forKey: String(name)) == nil else {
+            guard let value, !fields.contains(where: { $0.name == name }) else {
                 throw .incompleteSignature(
                     "'\(Substring(field).prefix(64))' not a valid key=value pair (missing equal-sign) in Authorization header.")
             }
+            fields.append((name, value))
+        }
+        func value(_ name: String) -> String? {
+            fields.first { $0.name == name && !$0.value.isEmpty }.map { String($0.value) }
         }
         let dates = request.values("x-amz-date")
         let date = dates.count == 1 ? dates[0] : dates.isEmpty ? request.values("date").first : nil
-        let missing =
-            ["Credential", "Signature", "SignedHeaders"].filter { fields[$0]?.isEmpty ?? true }
-            .map { "Authorization header requires '\($0)' parameter." }
-            + (date == nil ? ["Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."] : [])
-        guard missing.isEmpty, let date, let credential = fields["Credential"], let signature = fields["Signature"],
-            let signedHeaders = fields["SignedHeaders"]
-        else { throw .incompleteSignature(missing.joined(separator: " ")) }
+        guard let date, let credential = value("Credential"), let signature = value("Signature"),
+            let signedHeaders = value("SignedHeaders")
+        else {
+            let missing =
+                ["Credential", "Signature", "SignedHeaders"].filter { value($0) == nil }
+                .map { "Authorization header requires '\($0)' parameter." }
+                + (date == nil ? ["Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."] : [])
+            throw .incompleteSignature(missing.joined(separator: " "))
+        }
         let tokens = request.values("x-amz-security-token")
         guard tokens.count <= 1 else { throw .incompleteSignature("There is more than one X-Amz-Security-Token.") }
         try self.init(

@@ -36,8 +36,10 @@ public struct ObjectConditions: Sendable, Hashable {
         return nil
     }
 
-    /// Checks what a writer says of what it replaces; a delete marker is nothing.
-    func check(replacing current: ObjectVersion?) throws(Fault) {
+    /// Checks what a writer says of what it replaces, which is read only then; a delete marker is nothing.
+    func check(_ change: any KeyChange) throws(Fault) {
+        guard match != nil || noneMatch != nil else { return }
+        let current = try change.current()
         let version = current?.body == nil ? nil : current
         if let noneMatch, let version, ObjectConditions.names(noneMatch, version.entityTag) {
             throw Fault.precondition("If-None-Match")

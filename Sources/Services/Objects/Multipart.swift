@@ -118,7 +118,7 @@ extension ObjectsService {
                 if let current = try change.current(), current.detail.upload == id { return current }
                 throw Fault.noUpload
             }
-            try conditions.check(replacing: try change.current())
+            try conditions.check(change)
             let taken = try ObjectsService.check(parts, of: id, change, areSealed: upload.detail.encryption != nil)
             let size = taken.reduce(0) { $0 + $1.size }
             if let stated = whole.size, stated != size {

@@ -61,7 +61,7 @@ extension ObjectsService {
                 id: .null, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), detail: detail, body: taken.body)
             let conditions = upload.conditions
             let stored = try await backend.change(upload.key, in: bucket) { change throws(Fault) in
-                try conditions.check(replacing: try change.current())
+                try conditions.check(change)
                 return try change.add(version, in: bucket)
             }
             return StoredObject(bucket: bucket, version: stored)
@@ -141,14 +141,15 @@ extension ObjectsService {
 
     /// Finds a version that the caller may do something with, or several things at once.
     ///
+    /// - Parameter forReading: Whether its body is about to be read.
     /// - Throws: `notFound` of a key, of a version, or about the delete marker that is the current version;
     ///   `wrongState` of a version that is a delete marker; `denied`, also where the caller may not know
     ///   whether it is there.
     public func object(
-        _ name: ObjectName, for action: ObjectAction, and others: ObjectAction..., by caller: Caller
+        _ name: ObjectName, for action: ObjectAction, and others: ObjectAction..., forReading: Bool = false, by caller: Caller
     ) async throws(Fault) -> StoredObject {
         let bucket = try await bucket(named: name.bucket)
-        guard let version = try await backend.find(name.key, version: name.version, in: bucket) else {
+        guard let version = try await backend.find(name.key, version: name.version, in: bucket, forReading: forReading) else {
             // Who may not list is not told what there is.
             do throws(Fault) { try authorize(.listBucket, on: bucket, by: caller) } catch { throw Fault.accessDenied }
             guard let asked = name.version else { throw Fault.noObject }
@@ -223,7 +224,8 @@ extension ObjectsService {
         _ name: ObjectName, _ conditions: ObjectConditions, _ customer: CustomerKey?, _ caller: Caller,
         _ range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
-        let named = try await object(name, for: name.version == nil ? .getObject : .getVersion, by: caller)
+        let named = try await object(
+            name, for: name.version == nil ? .getObject : .getVersion, forReading: true, by: caller)
         let (found, key) = try await check(named, name, conditions, customer)
         if found.isNotModified { return (found, 0..<0, BodySource([])) }
         let range = try await range(found)
@@ -247,7 +249,7 @@ extension ObjectsService {
         if bypassing { try authorize(.bypassGovernance, on: bucket, key: name.key, by: caller) }
         let now = chance.now()
         let deletion = try await backend.change(name.key, in: bucket) { change throws(Fault) in
-            try conditions.check(replacing: try change.current())
+            try conditions.check(change)
             if let version = name.version {
                 let found = try change.version(version)
                 try found?.checkRemovable(now: now, bypassing: bypassing)
@@ -452,7 +454,9 @@ extension KeyChange {
     func add(_ version: ObjectVersion, in bucket: Bucket) throws(Fault) -> ObjectVersion {
         var version = version
         version.id = bucket.settings.versioning == .enabled ? try nextID() : .null
-        if version.id == .null { try self.version(.null)?.checkRemovable(now: version.modified, bypassing: false) }
+        if bucket.settings.lock != nil, version.id == .null {
+            try self.version(.null)?.checkRemovable(now: version.modified, bypassing: false)
+        }
         try put(version)
         try bucket.checkQuota(usage, adding: version.size)
         return version

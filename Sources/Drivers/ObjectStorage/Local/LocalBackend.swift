@@ -231,8 +231,10 @@ public final class LocalBackend: ObjectBackend {
         try await shard(of: bucket).change(key, in: bucket, body)
     }
 
-    public func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
-        try await shard(of: bucket).find(key, version, in: bucket)
+    public func find(
+        _ key: ObjectKey, version: VersionID?, in bucket: Bucket, forReading: Bool
+    ) async throws(Fault) -> ObjectVersion? {
+        try await shard(of: bucket).find(key, version, in: bucket, forReading: forReading)
     }
 
     public func list(

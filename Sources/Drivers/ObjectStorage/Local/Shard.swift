@@ -159,8 +159,15 @@ final class Shard: Sendable {
     /// Says of a body that was appended that a row names it now, or that none ever will.
     func letGo(of place: SegmentPlace) { segments.letGo(of: place.segment, place.start) }
 
-    func find(_ key: ObjectKey, _ version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
-        try await engine.readNow { tx throws(Fault) in try tx.version(of: key, version, in: bucket.id) }
+    func find(
+        _ key: ObjectKey, _ version: VersionID?, in bucket: Bucket, forReading: Bool
+    ) async throws(Fault) -> ObjectVersion? {
+        try await engine.readNow { tx throws(Fault) in
+            var found = try tx.version(of: key, version, in: bucket.id)
+            guard forReading, case .inline(let id, nil)? = found?.body else { return found }
+            found?.body = .inline(id: id, bytes: try tx.inlineBody(id))
+            return found
+        }
     }
 
     func list(
@@ -210,13 +217,7 @@ final class Shard: Sendable {
         switch body {
         case .inline(_, let bytes?): return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
         case .inline(let id, nil):
-            let found = try await engine.readNow { tx throws(Fault) in
-                try tx.first("SELECT checksum, bytes FROM inline_body WHERE id = $1", [.integer(Int64(id))]) {
-                    row throws(Fault) -> (Int64, [UInt8]) in (try row.take(), try row.take())
-                }
-            }
-            guard let (checksum, bytes) = found else { throw ObjectFaults.bodyIsGone }
-            guard checksum == Int64(CyclicChecksum.crc32c.check(of: bytes)) else { throw ObjectFaults.bodyIsDamaged }
+            let bytes = try await engine.readNow { tx throws(Fault) in try tx.inlineBody(id) }
             return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
         case .file(let id, let checksums): return try await files.read(id, checksums, range)
         case .segment(let id, _): return try await read(inSegment: id, range)
@@ -317,6 +318,16 @@ extension Reading {
         try first("SELECT versions, bytes FROM bucket WHERE id = $1", [bucket.value]) { row throws(Fault) in
             BucketUsage(versions: try row.take(), bytes: try row.take())
         }
+    }
+
+    /// A small body, found to be as it was written.
+    fileprivate func inlineBody(_ id: UInt64) throws(Fault) -> [UInt8] {
+        let found = try first("SELECT checksum, bytes FROM inline_body WHERE id = $1", [.integer(Int64(id))]) {
+            row throws(Fault) -> (Int64, [UInt8]) in (try row.take(), try row.take())
+        }
+        guard let (checksum, bytes) = found else { throw ObjectFaults.bodyIsGone }
+        guard checksum == Int64(CyclicChecksum.crc32c.check(of: bytes)) else { throw ObjectFaults.bodyIsDamaged }
+        return bytes
     }
 
     /// The versions of a slice in order.

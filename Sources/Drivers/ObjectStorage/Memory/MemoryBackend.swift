@@ -141,7 +141,9 @@ public final class MemoryBackend: ObjectBackend {
         return try outcome.get()
     }
 
-    public func find(_ key: ObjectKey, version: VersionID?, in bucket: Bucket) async throws(Fault) -> ObjectVersion? {
+    public func find(
+        _ key: ObjectKey, version: VersionID?, in bucket: Bucket, forReading: Bool
+    ) async throws(Fault) -> ObjectVersion? {
         state.withLock { state in
             state.keys[bucket.id]?[key]?.first { version == nil || $0.version.id == version }?.version
         }
