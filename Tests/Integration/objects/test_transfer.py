@@ -336,6 +336,37 @@ def test_headers_that_would_become_others(alone, exported):
     assert s3.list_objects_v2(Bucket="target")["KeyCount"] == 4
 
 
+def test_what_an_ended_export_left_is_looked_at(alone, exported):
+    """A file that has not the time of its version, or not its bytes, is written anew."""
+    (exported / "index.jsonl").unlink()
+    for key, is_aged in [("k1", False), ("k2", True)]:
+        path = exported / "objects" / key
+        before = path.stat().st_mtime_ns
+        path.write_bytes(b"x" * 20_000)
+        os.utime(path, ns=(before, before + is_aged * 1000))
+    untouched = (exported / "objects/k0").stat().st_ino
+    alone.client().put_object(Bucket="first", Key="k3", Body=b"new" * 5000)
+    done = alone.karri("objects", "export", "first", str(exported))
+    assert "goes on" in done.stderr and (exported / "objects/k0").stat().st_ino == untouched
+    for number, body in enumerate([b"0" * 20_000, b"1" * 20_000, b"2" * 20_000, b"new" * 5000]):
+        assert (exported / f"objects/k{number}").read_bytes() == body
+    assert [line["sha256"] for line in index_of(exported)] == [
+        hashlib.sha256((exported / f"objects/k{number}").read_bytes()).hexdigest() for number in range(4)]
+    (exported / "index.jsonl").unlink()
+    assert "not empty" in refused(alone, "export", "--versions", "first", str(exported))
+    # The entity tag of an object of parts does not tell its bytes; its time is looked at alone.
+    s3, folder = alone.client(), exported.parent / "parts"
+    upload = s3.create_multipart_upload(Bucket="target", Key="parts")["UploadId"]
+    part = s3.upload_part(Bucket="target", Key="parts", UploadId=upload, PartNumber=1, Body=b"p" * 20_000)
+    s3.complete_multipart_upload(
+        Bucket="target", Key="parts", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    alone.karri("objects", "export", "target", str(folder))
+    (folder / "index.jsonl").unlink()
+    (folder / "objects/parts").write_bytes(b"x" * 20_000)
+    alone.karri("objects", "export", "target", str(folder))
+    assert (folder / "objects/parts").read_bytes() == b"p" * 20_000
+
+
 def test_quota(alone, exported):
     alone.karri("objects", "quota", "--bucket", "target", "50000")
     assert "The bucket may hold 50000 bytes" in refused(alone, "import", str(exported), "target")
