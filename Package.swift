@@ -65,7 +65,7 @@ let house: [Part] = [
         name: "Certificates", folder: "Foundation/Certificates", uses: ["Model", "Platform"],
         products: ["Crypto", "CryptoExtras", "NIOSSL", "SwiftASN1", "X509"], tested: true),
     Part(
-        name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "Meters", "CSQLite", "CPostgreSQL"],
+        name: "Database", folder: "Foundation/Database", uses: ["Model", "Platform", "Meters", "CSQLite", "CPostgreSQL", "CLinux"],
         tested: true,
         testUses: ["DatabaseTesting"]),
     Part(name: "DatabaseTesting", folder: "Foundation/DatabaseTesting", uses: ["Model", "Platform", "Database", "CPostgreSQL"]),

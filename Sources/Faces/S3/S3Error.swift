@@ -123,7 +123,8 @@ extension S3Error {
         case (.missingParameter, .object): self.init("MissingContentLength", fault.message, 411)
         case (.limitExceeded, .object): self.init("MetadataTooLarge", fault.message)
         case (.malformedRequest, _): self.init("InvalidRequest", fault.message)
-        case (.noCapacity, _): self.init("InsufficientCapacity", "The store has no room for this object.", 507)
+        // Not a status that clients try again at once: only somebody can make room.
+        case (.diskIsFull, _): self.init("InsufficientCapacity", "There is no room left on the store's disk.", 507)
         case (.conflict, _):
             self.init(
                 "OperationAborted",

@@ -106,6 +106,7 @@ extension Fault {
         public static let cancelled = Code(rawValue: "cancelled")
         public static let driver = Code(rawValue: "driver")
         public static let storage = Code(rawValue: "storage")
+        public static let diskIsFull = Code(rawValue: "diskIsFull")
         public static let internalError = Code(rawValue: "internalError")
     }
 }

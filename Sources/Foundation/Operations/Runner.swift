@@ -161,7 +161,7 @@ public struct Runner: Sendable {
     private func refuse(
         _ fault: Fault, _ program: Program, _ operation: Operation, _ now: Instant, _ seed: UInt64
     ) async throws(Fault) -> StepOutcome? {
-        let mayPass = [Fault.Code.conflict, .unavailable, .timedOut, .storage].contains(fault.code)
+        let mayPass = [Fault.Code.conflict, .unavailable, .timedOut, .storage, .diskIsFull].contains(fault.code)
         refused.count(operation.kind)
         log.warning(
             "a step was refused",

@@ -1,11 +1,9 @@
 """Notifications: what happens in a bucket, told to a webhook that the operator has named."""
 
-import http.server
 import json
 import os
 import signal
 import subprocess
-import threading
 import time
 import urllib.parse
 
@@ -14,41 +12,7 @@ import pytest
 
 import ending
 from clouds import PROGRAM, run_cloud
-
-
-class Hook:
-    """A server that takes messages, or refuses them."""
-
-    def __init__(self):
-        self.messages, self.status = [], 200
-        hook = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if hook.status == 200:
-                    hook.messages.append((self.path, body))
-                self.send_response(hook.status)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.server.server_port}/hook?a=b"
-
-    def records(self, bucket):
-        return [
-            record for _, body in list(self.messages) for record in body.get("Records", [])
-            if record["s3"]["bucket"]["name"] == bucket]
-
-    def wait(self, bucket, count, seconds=20):
-        end = time.monotonic() + seconds
-        while len(found := self.records(bucket)) < count:
-            assert time.monotonic() < end, f"only {[record['eventName'] for record in found]}"
-            time.sleep(0.1)
-        return found
+from objects.hook import Hook
 
 
 @pytest.fixture(scope="module")

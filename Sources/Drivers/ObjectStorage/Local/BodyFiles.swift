@@ -123,6 +123,6 @@ final class OpenFile: Sendable {
     }
 
     private static func fault(_ what: String, _ error: Int32) -> Fault {
-        Fault(error == ENOSPC || error == EDQUOT ? .noCapacity : .storage, "\(what): \(systemError(error))", kind: .object)
+        Fault(error == ENOSPC || error == EDQUOT ? .diskIsFull : .storage, "\(what): \(systemError(error))", kind: .object)
     }
 }

@@ -28,6 +28,7 @@ public final class LocalBackend: ObjectBackend {
     private let catalogue: SQLiteEngine
     private let shards: [Shard]
     private let wakes: ShardWakes
+    private let room: DiskRoom
     private let known = KnownBuckets()
     private let quotas = Mutex<[ID<Account>: Int64]>([:])
 
@@ -47,16 +48,20 @@ public final class LocalBackend: ObjectBackend {
         var opened: [Shard] = []
         var catalogue: SQLiteEngine?
         let wakes = ShardWakes()
+        // Before the first write: the disk may be full.
+        let room = DiskRoom(folder: folder) { wakes.compaction.wake() }
         do throws(Fault) {
+            try room.admitStart()
             let engine = try SQLiteEngine(path: folder + "/catalogue.sqlite", readers: Self.readers)
             catalogue = engine
             try await engine.migrate(Schema.catalogue)
             for number in 0..<Self.shards {
                 opened.append(
-                    try await Shard.open(folder + "/shard-\(number)", chance: chance, wakes: wakes, passing: passing))
+                    try await Shard.open(
+                        folder + "/shard-\(number)", chance: chance, wakes: wakes, room: room, passing: passing))
             }
             try AtomicFile.syncFolder(of: folder + "/.")
-            let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened, wakes: wakes)
+            let backend = LocalBackend(lock: lock, catalogue: engine, shards: opened, wakes: wakes, room: room)
             try await backend.finishRemovals()
             try await backend.nameAccounts()
             try await backend.readQuotas()
@@ -91,17 +96,18 @@ public final class LocalBackend: ObjectBackend {
         }
     }
 
-    private init(lock: FileLock, catalogue: SQLiteEngine, shards: [Shard], wakes: ShardWakes) {
+    private init(lock: FileLock, catalogue: SQLiteEngine, shards: [Shard], wakes: ShardWakes, room: DiskRoom) {
         self.lock = lock
         self.catalogue = catalogue
         self.shards = shards
         self.wakes = wakes
+        self.room = room
     }
 
     public var work: [any BackgroundWork] {
         [
-            GarbageWork(shards: shards, wakes: wakes.garbage.stream),
-            CompactionWork(shards: shards, wakes: wakes.compaction.stream),
+            GarbageWork(shards: shards, room: room, wakes: wakes.garbage.stream),
+            CompactionWork(shards: shards, room: room, wakes: wakes.compaction.stream),
         ]
     }
 
@@ -114,6 +120,7 @@ public final class LocalBackend: ObjectBackend {
     // MARK: Buckets
 
     public func add(_ bucket: Bucket) async throws(Fault) -> Bucket? {
+        try room.admit(0)
         var added = bucket
         added.place = Int(bucket.id.bits % UInt64(shards.count))
         let row = added
@@ -187,6 +194,7 @@ public final class LocalBackend: ObjectBackend {
     public func update<T: Sendable>(
         _ bucket: Bucket, _ body: @escaping @Sendable (inout BucketSettings) throws(Fault) -> T
     ) async throws(Fault) -> T {
+        try room.admitRow()
         let result = try await catalogue.write { tx throws(Fault) in
             guard var found = try tx.find(Bucket.table, bucket.name), found.id == bucket.id else { throw ObjectFaults.bucketIsGone }
             let result = try body(&found.settings)
@@ -198,6 +206,7 @@ public final class LocalBackend: ObjectBackend {
     }
 
     public func remove(_ bucket: Bucket) async throws(Fault) {
+        room.look()
         // Its shard takes no key from then on.
         try await shard(of: bucket).dismiss(bucket)
         try await catalogue.write { tx throws(Fault) in
@@ -211,7 +220,8 @@ public final class LocalBackend: ObjectBackend {
     // MARK: Bodies
 
     public func stage(size: Int64?, in bucket: Bucket) async throws(Fault) -> any BodySink {
-        LocalSink(shard: shard(of: bucket), expected: size)
+        try await shard(of: bucket).admitBody(of: size)
+        return LocalSink(shard: shard(of: bucket), expected: size)
     }
 
     public func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource {

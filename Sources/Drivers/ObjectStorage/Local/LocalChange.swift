@@ -31,6 +31,7 @@ final class LocalChange: KeyChange {
     private let bucket: ID<Bucket>
     private let key: ObjectKey
     private let now: Instant
+    private let room: DiskRoom
     private let number: () -> Int64
     /// What is to be done once the change is durable.
     private(set) var aftermath = Aftermath()
@@ -47,13 +48,15 @@ final class LocalChange: KeyChange {
     private var added = BucketUsage()
 
     init(
-        _ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, before: BucketUsage, now: Instant, number: @escaping () -> Int64
+        _ tx: Writing, _ bucket: ID<Bucket>, _ key: ObjectKey, before: BucketUsage, now: Instant, room: DiskRoom,
+        number: @escaping () -> Int64
     ) {
         self.tx = tx
         self.bucket = bucket
         self.before = before
         self.key = key
         self.now = now
+        self.room = room
         self.number = number
     }
 
@@ -85,6 +88,7 @@ final class LocalChange: KeyChange {
     }
 
     func revise(_ id: VersionID, _ detail: ObjectDetail) throws(Fault) {
+        try room.admitRow()
         let version = here + [.integer(Int64(bitPattern: id.bits))]
         try tx.run(
             """
@@ -96,6 +100,7 @@ final class LocalChange: KeyChange {
     func newest() throws(Fault) -> UInt64? { try leastRank().map { UInt64(-$0) } }
 
     func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault) {
+        try room.admitRow()
         try takeOut(version.id)
         let least = try leastRank()
         if least != nil { try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here) }
@@ -202,6 +207,7 @@ final class LocalChange: KeyChange {
     func upload(_ id: UploadID) throws(Fault) -> PartedUpload? { try tx.upload(id, of: key, in: bucket) }
 
     func begin(_ upload: PartedUpload) throws(Fault) {
+        try room.admit(0)
         try tx.run(
             "INSERT INTO upload (bucket, key, id, begun, headers) VALUES ($1, $2, $3, $4, $5)",
             here + [upload.id.text.value, upload.begun.value, StoredDetail(upload.detail).value])

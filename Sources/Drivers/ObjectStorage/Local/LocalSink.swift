@@ -15,6 +15,8 @@ actor LocalSink: BodySink {
     /// The room that a middling body has in memory.
     private var room: SegmentRoom?
     private var file: (id: UInt64, open: OpenFile)?
+    /// The number of a file that was begun, whether there is one or not.
+    private var loose: UInt64?
     /// How much of a file is written.
     private var written: Int64 = 0
     private var checksums = StretchChecksums()
@@ -45,6 +47,7 @@ actor LocalSink: BodySink {
     private func begin() async throws(Fault) {
         room = nil
         let id = try await shard.looseFile()
+        loose = id
         let path = shard.files.path(id)
         let reserved = reserved
         let open = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved) }
@@ -57,6 +60,7 @@ actor LocalSink: BodySink {
     /// Writes what is gathered.
     private func write() async throws(Fault) {
         guard let file, gatheredBytes > 0 else { return }
+        if written + Int64(gatheredBytes) > reserved { try shard.room.admit(0) }
         let (pieces, from, checksums) = (gathered, written, checksums)
         written += Int64(gatheredBytes)
         clear()
@@ -107,9 +111,10 @@ actor LocalSink: BodySink {
         room = nil
         if let appended { shard.letGo(of: appended) }
         appended = nil
-        guard let file else { return }
-        self.file = nil
+        file = nil
+        guard let loose else { return }
+        self.loose = nil
         // What cannot be dropped now is at the next start.
-        try? await shard.drop(file.id)
+        try? await shard.drop(loose)
     }
 }

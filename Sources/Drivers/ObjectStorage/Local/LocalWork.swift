@@ -25,9 +25,11 @@ struct GarbageWork: BackgroundWork {
     /// So that a busy store's garbage goes many files at a time.
     let rest = Duration.milliseconds(200)
     let shards: [Shard]
+    let room: DiskRoom
     let wakes: AsyncStream<Void>
 
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
+        room.look()
         var removed = 0
         for shard in shards { try await shard.collector.collect(progress, &removed) }
         return "\(removed) files removed"
@@ -40,9 +42,12 @@ struct CompactionWork: BackgroundWork {
     /// So that a busy store's segments are not looked at for each call.
     let rest = Duration.seconds(1)
     let shards: [Shard]
+    let room: DiskRoom
     let wakes: AsyncStream<Void>
 
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
+        room.look()
+        if room.isShort { for shard in shards { try await shard.giveBack() } }
         var done = Compaction()
         for shard in shards { try await shard.compactor.compactAll(progress, &done) }
         return done.description

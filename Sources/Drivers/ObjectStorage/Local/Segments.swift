@@ -44,6 +44,7 @@ final class Segments: Sendable {
     }
 
     let folder: String
+    private let room: DiskRoom
     private let number: @Sendable () -> UInt64
     private let thread = DispatchQueue(label: "karri.objects.segments")
     private let state = Mutex(State())
@@ -52,10 +53,11 @@ final class Segments: Sendable {
 
     /// - Parameters:
     ///   - number: A number that was never given before.
-    init(folder: String, number: @escaping @Sendable () -> UInt64) throws(Fault) {
+    init(folder: String, room: DiskRoom, number: @escaping @Sendable () -> UInt64) throws(Fault) {
         try Folder.make(folder)
         try AtomicFile.syncFolder(of: folder)
         self.folder = folder
+        self.room = room
         self.number = number
     }
 
@@ -68,8 +70,8 @@ final class Segments: Sendable {
         }
     }
 
-    /// Ends once what waits is written; gives back the room that the last segment did not need.
-    func close() async {
+    /// Ends the segment that is appended to, once what waits is written, and gives back the room that it did not need.
+    func settle() async {
         await withCheckedContinuation { continuation in
             thread.async {
                 self.retire()
@@ -174,8 +176,15 @@ final class Segments: Sendable {
         let made = number()
         // Before the file is there, so that nobody takes it for one that was left.
         state.withLock { $0.active = made }
-        let active = Active(id: made, file: try OpenFile(making: path(made), room: Segments.segmentBytes))
-        try AtomicFile.syncFolder(of: path(made))
+        let file: OpenFile
+        do throws(Fault) {
+            file = try OpenFile(making: path(made), room: room.reservable(Segments.segmentBytes))
+            try AtomicFile.syncFolder(of: path(made))
+        } catch {
+            try? OpenFile.remove(path(made))
+            throw error
+        }
+        let active = Active(id: made, file: file)
         self.active.withLock { $0 = active }
         return active
     }

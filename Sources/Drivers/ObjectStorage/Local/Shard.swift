@@ -13,6 +13,7 @@ import Synchronization
 final class Shard: Sendable {
     let files: BodyFiles
     let segments: Segments
+    let room: DiskRoom
     private let engine: SQLiteEngine
     private let chance: Chance
     private let numbers: Numbers
@@ -22,7 +23,7 @@ final class Shard: Sendable {
     let compactor: SegmentCompactor
 
     static func open(
-        _ folder: String, chance: Chance, wakes: ShardWakes,
+        _ folder: String, chance: Chance, wakes: ShardWakes, room: DiskRoom,
         passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
     ) async throws(Fault) -> Shard {
         try Folder.make(folder)
@@ -37,10 +38,11 @@ final class Shard: Sendable {
             }
             let numbers = Numbers(after: opening << 40)
             let files = try BodyFiles(folder: folder + "/bodies")
-            let segments = try Segments(folder: folder + "/segments") { UInt64(numbers.next()) }
+            let segments = try Segments(folder: folder + "/segments", room: room) { UInt64(numbers.next()) }
             try await removeNameless(segments, engine)
             return Shard(
-                engine: engine, files: files, segments: segments, chance: chance, numbers: numbers, wakes: wakes, passing: passing)
+                engine: engine, files: files, segments: segments, room: room, chance: chance, numbers: numbers, wakes: wakes,
+                passing: passing)
         } catch {
             await engine.close()
             throw error
@@ -48,12 +50,14 @@ final class Shard: Sendable {
     }
 
     private init(
-        engine: SQLiteEngine, files: BodyFiles, segments: Segments, chance: Chance, numbers: Numbers, wakes: ShardWakes,
+        engine: SQLiteEngine, files: BodyFiles, segments: Segments, room: DiskRoom, chance: Chance, numbers: Numbers,
+        wakes: ShardWakes,
         passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
     ) {
         self.engine = engine
         self.files = files
         self.segments = segments
+        self.room = room
         self.chance = chance
         self.numbers = numbers
         self.wakes = wakes
@@ -75,7 +79,7 @@ final class Shard: Sendable {
     }
 
     func close() async {
-        await segments.close()
+        await segments.settle()
         await engine.close()
     }
 
@@ -102,7 +106,7 @@ final class Shard: Sendable {
                 (ObjectKey(bytes: try row.take()), UploadID(try row.take()))
             }
             for upload in uploads {
-                let change = LocalChange(tx, bucket.id, upload.key, before: BucketUsage(), now: now, number: number)
+                let change = LocalChange(tx, bucket.id, upload.key, before: BucketUsage(), now: now, room: room, number: number)
                 _ = try change.end(upload.id, keeping: [])
             }
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
@@ -142,10 +146,11 @@ final class Shard: Sendable {
     func change<T: Sendable>(
         _ key: ObjectKey, in bucket: Bucket, _ body: @escaping @Sendable (any KeyChange) throws(Fault) -> T
     ) async throws(Fault) -> T {
+        room.look()
         let now = chance.now()
         let (result, aftermath) = try await engine.write { [self] tx throws(Fault) in
             guard let before = try tx.usage(of: bucket.id) else { throw ObjectFaults.bucketIsGone }
-            let change = LocalChange(tx, bucket.id, key, before: before, now: now, number: number)
+            let change = LocalChange(tx, bucket.id, key, before: before, now: now, room: room, number: number)
             let result = try body(change)
             try change.finish()
             return (result, change.aftermath)
@@ -279,6 +284,27 @@ final class Shard: Sendable {
         return found
     }
 
+    /// Room inside the database that small bodies may take where the disk has none.
+    private static let reusedBytesMin = 1 << 20
+
+    /// Refuses a body where there is no room for it on the disk, or, of a small one, where others have left it.
+    func admitBody(of size: Int64?) async throws(Fault) {
+        if room.has(size ?? 0) { return }
+        guard let size, size <= LocalBackend.inlineBytesMax else { throw Fault.noRoom }
+        try room.admitRow()
+        let left = try await engine.readNow { tx throws(Fault) in
+            (try tx.value("PRAGMA freelist_count", as: Int.self) ?? 0) * (try tx.value("PRAGMA page_size", as: Int.self) ?? 0)
+        }
+        guard left >= Shard.reusedBytesMin else { throw Fault.noRoom }
+    }
+
+    /// Gives back what room there is to give back at once: what is appended to may be mostly garbage, or have room
+    /// that it does not need yet, and the log has been as long as its longest change.
+    func giveBack() async throws(Fault) {
+        await segments.settle()
+        try await engine.emptyLog()
+    }
+
     /// The number of a new file, which is garbage until a version names it.
     func looseFile() async throws(Fault) -> UInt64 {
         let id = number()
@@ -291,6 +317,7 @@ final class Shard: Sendable {
 
     /// Says that a file will never be named.
     func drop(_ file: UInt64) async throws(Fault) {
+        room.look()
         try await engine.write { tx throws(Fault) in
             try tx.run("UPDATE loose_file SET is_garbage = TRUE WHERE id = $1", [.integer(Int64(file))])
         }

@@ -21,7 +21,7 @@ enum PostgreSQLFault {
         case "40001", "40P01", "55P03":
             return Failure(Fault(.timedOut, "The store was too busy with calls for the same things.", cause: cause), .transaction)
         case "57014": return Failure(Fault(.timedOut, "A statement took too long.", cause: cause))
-        case "53100": return Failure(Fault(.storage, "The disk that holds the store is full.", cause: cause))
+        case "53100": return Failure(Fault(.diskIsFull, "The disk that holds the store is full.", cause: cause))
         case "22021", "22P05": return Failure(Fault(.invalidParameter, "A text holds what the store cannot keep.", cause: cause))
         default: break
         }

@@ -1,8 +1,13 @@
 //  The embedded engine: one file, one writer, several readers, one process.
 
+import CLinux
 import CSQLite
 import Model
 import Platform
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 /// A store in an SQLite file, for the one process that owns it.
 public final class SQLiteEngine: Engine {
@@ -37,6 +42,7 @@ public final class SQLiteEngine: Engine {
         for _ in 0..<max(1, readers) {
             reading.append(try SQLiteConnection(path: path, isWriter: false, cacheKibibytes: SQLiteEngine.readerCacheKibibytes))
         }
+        SQLiteEngine.reserveIndex(of: path)
         hub = ChangeHub(pendingMax: changesMax)
         checkpoints = SQLiteCheckpoints(
             try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: 256), startBytes: 4 << 20,
@@ -97,15 +103,30 @@ public final class SQLiteEngine: Engine {
         }
     }
 
+    /// Reserves the memory that connections share, which is a mapped file: where blocks are smaller than pages
+    /// SQLite leaves gaps in it, and on a full disk the process would end when it writes there.
+    private static func reserveIndex(of path: String) {
+        let file = open(path + "-shm", O_RDWR | O_CLOEXEC)
+        guard file >= 0 else { return }
+        // Eight bytes for each page of the log, and some for finding them.
+        _ = karri_reserve(file, off_t(walBytesMax / 256))
+        Glibc.close(file)
+    }
+
+    /// Puts what the write-ahead log holds into its place, and gives the log's room back, unless a reader needs it.
+    public func emptyLog() async throws(Fault) {
+        try await writer.between { connection throws(Fault) in
+            _ = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+        }
+    }
+
     public func close() async {
         await writer.close()
         checkpoints.close()
         await readers.close { _ in }
         hub.close()
         // An empty log makes the next start quick; without it the log is read then.
-        _ = try? await writer.between { connection throws(Fault) in
-            _ = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
-        }
+        try? await emptyLog()
         lock.release()
     }
 

@@ -18,7 +18,7 @@ enum SQLiteFault {
         switch code & 0xff {
         case SQLITE_CONSTRAINT:
             return violation(code, message)?.fault ?? Fault(.internalError, "The store refused a value.", cause: cause)
-        case SQLITE_FULL: return Fault(.storage, "The disk that holds the store is full.", cause: cause)
+        case SQLITE_FULL: return Fault(.diskIsFull, "The disk that holds the store is full.", cause: cause)
         case SQLITE_BUSY, SQLITE_LOCKED: return Fault(.unavailable, "The store is held by another process.", cause: cause)
         case SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM, SQLITE_PROTOCOL:
             return Fault(.storage, "The store cannot be read or written.", cause: cause)
