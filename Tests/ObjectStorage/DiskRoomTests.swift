@@ -23,7 +23,7 @@ import Testing
         func has(_ common: Int64, own: Int64? = nil) { free.withLock { $0 = FreeBytes(common: common, own: own ?? common) } }
 
         func room() -> DiskRoom {
-            DiskRoom(folder: folder, kept: 1000 << 10) { [self] in
+            DiskRoom(folder: folder, kept: 1000 << 10, patience: .zero) { [self] in
                 wanted.withLock { $0 += 1 }
             } free: { [self] in
                 free.withLock(\.self)

@@ -2,7 +2,6 @@
 //  Amazon S3 API Reference): the policy's Base64 text is the string to sign.
 
 import Authority
-import Authority
 import Crypto
 import Model
 

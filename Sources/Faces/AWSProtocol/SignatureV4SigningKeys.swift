@@ -2,7 +2,6 @@
 //  HMACs, so those in use are remembered.
 
 import Authority
-import Authority
 import Crypto
 import Model
 import Synchronization

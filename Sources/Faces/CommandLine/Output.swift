@@ -15,6 +15,15 @@ enum Output {
     /// Progress and remarks, which no script reads.
     static func remark(_ text: String) { write("karri: " + text + "\n", to: STDERR_FILENO) }
 
+    /// Text that others have chosen, such as a key, with what a terminal would act on escaped.
+    static func plain(_ text: String) -> String {
+        let acting: [ClosedRange<UInt32>] = [0x00...0x1f, 0x7f...0x9f, 0x202a...0x202e, 0x2066...0x2069]
+        guard text.unicodeScalars.contains(where: { scalar in acting.contains { $0.contains(scalar.value) } }) else { return text }
+        return text.unicodeScalars.map { scalar in
+            acting.contains { $0.contains(scalar.value) } ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        }.joined()
+    }
+
     static var isTerminal: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
 
     /// Asks for one of some words at the terminal.

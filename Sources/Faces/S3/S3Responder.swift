@@ -245,7 +245,12 @@ struct S3Responder: Sendable {
     ) async throws(S3Error) -> IdentifiedKey {
         let known: IdentifiedKey?
         do throws(Fault) { known = try await identity.identify(accessKey, signingIn: scope) } catch {
-            throw error.code == .notSupported ? .needsVersion4 : S3Error(error)
+            switch error.code {
+            case .notSupported: throw .needsVersion4
+            // Of another service or of a day that is long over.
+            case .denied: throw S3Error(.signatureDoesNotMatch())
+            default: throw S3Error(error)
+            }
         }
         // Temporary credentials have keys of their own, which are not known here.
         guard let known, securityToken == nil else { throw S3Error(.invalidClientTokenId) }

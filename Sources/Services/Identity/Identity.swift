@@ -128,7 +128,7 @@ public struct IdentityService: KeyDirectory {
         try await identify(accessKey, signingIn: nil)
     }
 
-    /// The same, for whoever can take a derived key: the whole secret is given here.
+    /// The same: whatever a signature states, the whole secret is given here.
     public func identify(_ accessKey: String, signingIn scope: SigningScope?) async throws(Fault) -> IdentifiedKey? {
         let now = chance.now()
         if let known = cache.find(accessKey, now: now) { return known }

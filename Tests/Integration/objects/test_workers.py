@@ -1,11 +1,13 @@
 """Running it: what lies in the store, what is damaged, who works in the background, and the store alone."""
 
 import concurrent.futures
+import fcntl
 import json
 import os
 import pathlib
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -297,3 +299,21 @@ def _is_missing(client, key):
         return False
     except botocore.exceptions.ClientError:
         return True
+
+
+def test_other_programs_may_look_into_its_databases(alone):
+    """A program that opens a database whose store runs must not take itself for the first: the byte that says
+    so (https://sqlite.org/walformat.html, "WAL locks") is locked for as long as the store runs."""
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    s3.put_object(Bucket="first", Key="k", Body=b"x")
+    indexes = list(alone.root.rglob("*.sqlite-shm"))
+    assert len(indexes) >= 6
+    for index in indexes:
+        with open(index, "r+b") as file, pytest.raises(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)
+    for index in indexes:
+        with sqlite3.connect(f"file:{str(index).removesuffix('-shm')}?mode=ro", uri=True) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    s3.put_object(Bucket="first", Key="k", Body=b"y")
+    assert s3.get_object(Bucket="first", Key="k")["Body"].read() == b"y"

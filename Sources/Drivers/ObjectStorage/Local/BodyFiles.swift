@@ -33,10 +33,15 @@ struct BodyFiles: Sendable {
         return StretchReader(file, start: 0, size: length, checksums, range).source
     }
 
-    /// Removes files; one that is gone is no fault.
+    /// Removes files, which stay away after a power cut too; one that is gone is no fault.
     func remove(_ ids: [UInt64]) async throws(Fault) {
         let paths = ids.map(path)
-        try await BlockingPool.run { () throws(Fault) in for path in paths { try OpenFile.remove(path) } }
+        // One of each folder.
+        let folders = Dictionary(ids.map { (UInt8(truncatingIfNeeded: $0), path($0)) }) { first, _ in first }.values
+        try await BlockingPool.run { () throws(Fault) in
+            for path in paths { try OpenFile.remove(path) }
+            for path in folders { try AtomicFile.syncFolder(of: path) }
+        }
     }
 }
 
@@ -60,7 +65,7 @@ final class OpenFile: Sendable {
     /// Makes a file, with room for so many bytes where the file system can reserve it.
     convenience init(making path: String, room: Int64) throws(Fault) {
         let made = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard made >= 0 else { throw Fault(.storage, "could not make \(path): \(systemError())") }
+        guard made >= 0 else { throw OpenFile.fault("could not make \(path)", errno) }
         self.init(made)
         if room > 0, karri_reserve(made, off_t(room)) != 0, errno == ENOSPC || errno == EDQUOT {
             throw OpenFile.fault("a body could not be written", errno)

@@ -33,8 +33,9 @@ final class DiskRoom: Sendable {
     /// Nil where the disk does not say.
     private let free: @Sendable () -> FreeBytes?
     private let kept: Int64
-    /// Whether the file of nothing has its length.
-    private let isWhole: Mutex<Bool>
+    /// Whether the file of nothing has its length, and when it was last tried to give it that.
+    private let ballast: Mutex<(isWhole: Bool, tried: ContinuousClock.Instant?)>
+    private let patience: Duration
     /// Called when there is less room than is wanted.
     private let wanting: @Sendable () -> Void
 
@@ -47,13 +48,19 @@ final class DiskRoom: Sendable {
         self.init(folder: folder, kept: kept, wanting: wanting) { disk.free }
     }
 
-    /// - Parameter kept: How much is kept free, and how long the file of nothing is.
-    init(folder: String, kept: Int64, wanting: @escaping @Sendable () -> Void, free: @escaping @Sendable () -> FreeBytes?) {
+    /// - Parameters:
+    ///   - kept: How much is kept free, and how long the file of nothing is.
+    ///   - patience: Between two tries to make that file: a quota may refuse what the disk has.
+    init(
+        folder: String, kept: Int64, patience: Duration = .seconds(2), wanting: @escaping @Sendable () -> Void,
+        free: @escaping @Sendable () -> FreeBytes?
+    ) {
+        self.patience = patience
         path = folder + "/ballast"
         self.free = free
         self.kept = kept
         var file = stat()
-        isWhole = Mutex(stat(path, &file) == 0 && Int64(file.st_blocks) * 512 >= kept)
+        ballast = Mutex((stat(path, &file) == 0 && Int64(file.st_blocks) * 512 >= kept, nil))
         self.wanting = wanting
         look()
     }
@@ -65,10 +72,13 @@ final class DiskRoom: Sendable {
     @discardableResult
     func look() -> (free: FreeBytes, isWhole: Bool)? {
         guard let free = free() else { return nil }
-        return isWhole.withLock { isWhole in
-            if isWhole, free.common < kept / 4 { isWhole = truncate(path, 0) != 0 }
-            if !isWhole, free.common >= kept + kept / 2 { isWhole = reserve(kept) }
-            return (free, isWhole)
+        return ballast.withLock { ballast in
+            if ballast.isWhole, free.common < kept / 4 { ballast.isWhole = truncate(path, 0) != 0 }
+            let now = ContinuousClock.now
+            if !ballast.isWhole, free.common >= kept + kept / 2, ballast.tried.map({ now - $0 >= patience }) ?? true {
+                ballast = (reserve(kept), now)
+            }
+            return (free, ballast.isWhole)
         }
     }
 
@@ -87,7 +97,7 @@ final class DiskRoom: Sendable {
     /// Whether the disk is full but for what is kept.
     var isShort: Bool {
         guard let free = free() else { return false }
-        return free.common < kept || !isWhole.withLock(\.self)
+        return free.common < kept || !ballast.withLock(\.isWhole)
     }
 
     /// Whether there is room for so many bytes of bodies; where there is none, it is wanted from now on.
@@ -115,9 +125,9 @@ final class DiskRoom: Sendable {
 
     /// Refuses to begin where not even that is left which a start needs.
     func admitStart() throws(Fault) {
-        let isThere = isWhole.withLock { isWhole in
+        let isThere = ballast.withLock { ballast in
             // What a disk says is free may be kept for its own needs, so that it is tried.
-            if isWhole { return true }
+            if ballast.isWhole { return true }
             defer { truncate(path, 0) }
             return reserve(DiskRoom.startBytes)
         }

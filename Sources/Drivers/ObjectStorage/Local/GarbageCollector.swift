@@ -18,6 +18,8 @@ struct GarbageCollector: Sendable {
 
     /// - Parameter removed: Counts files.
     func collect(_ progress: any WorkProgress, _ removed: inout Int) async throws(Fault) {
+        // What can go at once goes first: it may be the room that the rest needs.
+        try await removeFiles(progress, &removed)
         try await takeApart(progress, removed)
         try await removeFiles(progress, &removed)
     }

@@ -23,6 +23,8 @@ public final class LocalBackend: ObjectBackend {
     static let shards = 4
     /// How many reads of each database run at once.
     static let readers = 2
+    /// For the inner pages of the index of some ten million keys.
+    static let readerCacheKibibytes = 16 << 10
 
     private let lock: FileLock
     private let catalogue: SQLiteEngine

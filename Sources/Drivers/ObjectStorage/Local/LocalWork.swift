@@ -31,7 +31,12 @@ struct GarbageWork: BackgroundWork {
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
         room.look()
         var removed = 0
-        for shard in shards { try await shard.collector.collect(progress, &removed) }
+        // A shard that fails leaves the others alone.
+        var failure: Fault?
+        for shard in shards {
+            do throws(Fault) { try await shard.collector.collect(progress, &removed) } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
         return "\(removed) files removed"
     }
 }
@@ -47,9 +52,17 @@ struct CompactionWork: BackgroundWork {
 
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
         room.look()
-        if room.isShort { for shard in shards { try await shard.giveBack() } }
+        let isShort = room.isShort
         var done = Compaction()
-        for shard in shards { try await shard.compactor.compactAll(progress, &done) }
+        // A shard that fails leaves the others alone.
+        var failure: Fault?
+        for shard in shards {
+            do throws(Fault) {
+                if isShort { try await shard.giveBack() }
+                try await shard.compactor.compactAll(progress, &done)
+            } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
         return done.description
     }
 }

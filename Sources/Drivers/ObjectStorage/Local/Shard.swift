@@ -27,7 +27,8 @@ final class Shard: Sendable {
         passing: @escaping @Sendable (CompactionStep) throws(Fault) -> Void
     ) async throws(Fault) -> Shard {
         try Folder.make(folder)
-        let engine = try SQLiteEngine(path: folder + "/index.sqlite", readers: LocalBackend.readers)
+        let engine = try SQLiteEngine(
+            path: folder + "/index.sqlite", readers: LocalBackend.readers, readerCacheKibibytes: LocalBackend.readerCacheKibibytes)
         do throws(Fault) {
             try await engine.migrate(Schema.shard)
             let opening = try await engine.write { tx throws(Fault) in

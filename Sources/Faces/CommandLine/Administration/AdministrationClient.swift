@@ -44,7 +44,7 @@ struct AdministrationClient: Sendable {
     func readEvents(
         _ request: ReadEventsRequest, _ show: @escaping @Sendable (_ number: Int64, _ body: String) throws -> Void
     ) async throws(Fault) {
-        try await call(patience: request.follow ? nil : AdministrationClient.patience) { client, options in
+        try await call(patience: nil) { client, options in
             try await EventAdministration.Client(wrapping: client).readEvents(request, options: options) { response in
                 for try await event in response.messages { try show(event.number, event.body) }
             }
@@ -79,7 +79,7 @@ struct AdministrationClient: Sendable {
 
     /// What went wrong with a call, as a fault that says what to do.
     static func fault(_ error: RPCError, _ installation: Installation) -> Fault {
-        for value in error.metadata[stringValues: faultKey] { return Fault(Fault.Code(rawValue: value), error.message) }
+        if let fault = Fault(error) { return fault }
         switch error.code {
         case .unavailable: return away(installation)
         case .deadlineExceeded: return Fault(.timedOut, "the cloud controller did not answer within \(patience)")

@@ -232,8 +232,16 @@ func administered<Reply: Sendable>(_ body: () async throws(Fault) -> Reply) asyn
     }
 }
 
+extension Fault {
+    /// A fault that came the way that `RPCError(_:)` sends it; nil for what is none.
+    init?(_ error: RPCError) {
+        guard let code = error.metadata[stringValues: AdministrationClient.faultKey].first(where: { _ in true }) else { return nil }
+        self.init(Fault.Code(rawValue: code), error.message)
+    }
+}
+
 extension RPCError {
-    /// A fault on its way to the command line.
+    /// A fault on its way to the command line, or to another host.
     init(_ fault: Fault) {
         self.init(
             code: .failedPrecondition, message: fault.message,

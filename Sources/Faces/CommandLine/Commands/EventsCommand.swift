@@ -4,16 +4,15 @@ import ArgumentParser
 import Fabric
 import FoundationEssentials
 import Model
+import Objects
 
 struct EventsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Shows the cloud's feed of events.",
         discussion: """
             The owner of a bucket turns it on: aws s3api put-bucket-notification-configuration --bucket BUCKET \
-            --notification-configuration '{"EventBridgeConfiguration": {}}'. The newest \(EventsCommand.kept) events stay.
+            --notification-configuration '{"EventBridgeConfiguration": {}}'. The newest \(EventFeed.eventsMax) events stay.
             """)
-
-    private static let kept = "million"
 
     @OptionGroup var place: PlaceOptions
     @Option(help: ArgumentHelp("Only those after an event's number.", valueName: "number")) var after: Int64 = 0
@@ -62,6 +61,7 @@ struct EventsCommand: AsyncParsableCommand {
     static func line(_ body: String, _ number: Int64) throws -> String {
         let event = try JSONDecoder().decode(Shown.self, from: Data(body.utf8))
         let reason = event.detail.reason.map { " (\($0))" } ?? ""
-        return "\(number) \(event.time) \(event.type)\(reason) \(event.detail.bucket.name)/\(event.detail.object.key)"
+        let key = Output.plain(event.detail.object.key)
+        return "\(number) \(event.time) \(event.type)\(reason) \(event.detail.bucket.name)/\(key)"
     }
 }

@@ -16,22 +16,48 @@ final class CloudUsers: KeyDirectory, AccountDirectory {
         var scope: SigningScope
     }
 
-    private struct Answer<Value: Sendable>: Sendable {
-        var value: Value
+    private struct Answer: Sendable {
+        /// Nil: there is no such key.
+        var key: IdentifiedKey?
         var taken: Instant
     }
 
     private struct State {
-        var keys: [KeyName: Answer<IdentifiedKey>] = [:]
+        /// By access key, whose owner alone decides how many scopes there are.
+        var keys: [String: [SigningScope: Answer]] = [:]
         var accounts: [FindAccountRequest: AccountScope] = [:]
+        /// When the controller was last asked in vain.
+        var failed: (fault: Fault, at: Instant)?
+
+        func answer(_ name: KeyName) -> Answer? { keys[name.accessKey]?[name.scope] }
+
+        mutating func keep(_ key: IdentifiedKey?, _ name: KeyName, now: Instant) {
+            if keys.count >= CloudUsers.answersMax, keys[name.accessKey] == nil {
+                keys = keys.filter { _, answers in answers.values.contains { $0.key != nil && now < $0.taken + CloudUsers.patience }
+                }
+                if keys.count >= CloudUsers.answersMax { keys = [:] }
+            }
+            // Whoever knows a key's public half can make up scopes: they take only each other's place.
+            if keys[name.accessKey, default: [:]].count >= CloudUsers.scopesMax, keys[name.accessKey]?[name.scope] == nil,
+                let oldest = keys[name.accessKey]?.min(by: { $0.value.taken < $1.value.taken })
+            {
+                keys[name.accessKey]?[oldest.key] = nil
+            }
+            keys[name.accessKey, default: [:]][name.scope] = Answer(key: key, taken: now)
+        }
     }
 
     /// How long an answer is not asked for again: so long a key that is withdrawn goes on working.
     private static let life = Duration.seconds(5)
     /// How long an answer is good while the controller is away.
     private static let patience = Duration.seconds(600)
+    /// How long the controller is left alone that has not answered.
+    private static let pause = Duration.seconds(2)
     private static let answersMax = 10_000
+    private static let scopesMax = 32
     private static let timeout = Duration.seconds(10)
+    /// What says that the controller cannot answer just now.
+    private static let isAway: Set<Fault.Code> = [.unavailable, .timedOut, .storage]
 
     private let directory: IdentityDirectory.Client<HTTP2ClientTransport.Posix>
     private let chance: Chance
@@ -48,17 +74,24 @@ final class CloudUsers: KeyDirectory, AccountDirectory {
         }
         let name = KeyName(accessKey: accessKey, scope: scope)
         let now = chance.now()
-        let known = state.withLock { $0.keys[name] }
-        if let known, now < known.taken + CloudUsers.life { return known.value }
+        let (known, failed) = state.withLock { ($0.answer(name), $0.failed) }
+        if let known, now < known.taken + CloudUsers.life { return known.key }
+        let usable = known.flatMap { now < $0.taken + CloudUsers.patience ? $0.key : nil }
+        if let failed, now < failed.at + CloudUsers.pause {
+            if let usable { return usable }
+            throw failed.fault
+        }
         switch await ask(name) {
         case .success(let fresh):
             state.withLock { state in
-                if state.keys.count >= CloudUsers.answersMax { state.keys = [:] }
-                state.keys[name] = fresh.map { Answer(value: $0, taken: now) }
+                state.failed = nil
+                state.keep(fresh, name, now: now)
             }
             return fresh
         case .failure(let fault):
-            if fault.code == .unavailable, let known, now < known.taken + CloudUsers.patience { return known.value }
+            guard CloudUsers.isAway.contains(fault.code) else { throw fault }
+            state.withLock { $0.failed = (fault, chance.now()) }
+            if let usable { return usable }
             throw fault
         }
     }
@@ -90,12 +123,8 @@ final class CloudUsers: KeyDirectory, AccountDirectory {
     }
 
     private static func fault(_ error: any Error) -> Fault {
-        switch error {
-        case let fault as Fault: fault
-        case let error as RPCError where error.code == .failedPrecondition:
-            Fault(.internalError, "The cloud controller refused: \(error.message)", because: error)
-        default: Fault(.unavailable, "The cloud controller does not answer.", because: error)
-        }
+        if let fault = error as? Fault ?? (error as? RPCError).flatMap(Fault.init) { return fault }
+        return Fault(.unavailable, "The cloud controller does not answer.", because: error)
     }
 
     // MARK: Accounts

@@ -17,7 +17,7 @@ public final class SQLiteEngine: Engine {
     /// The indexes' inner pages, and a batch's own. What is not in these caches is in the kernel's,
     /// which costs microseconds.
     static let writerCacheKibibytes = 8192
-    static let readerCacheKibibytes = 2048
+    public static let readerCacheKibibytes = 2048
 
     public var name: EngineName { .sqlite }
     public let meters = EngineMeters()
@@ -27,6 +27,7 @@ public final class SQLiteEngine: Engine {
     private let checkpoints: SQLiteCheckpoints
     private let hub: ChangeHub
     private let lock: FileLock
+    private let index: ReservedIndex
 
     /// Opens or makes the file at `path`, in a folder that exists.
     ///
@@ -34,15 +35,19 @@ public final class SQLiteEngine: Engine {
     ///   - readers: How many reads run at once.
     ///   - waitingMax: How many reads, and as many writes, may wait; more fault with `.unavailable`.
     ///   - changesMax: How many changes a reader of the feed may leave untaken.
+    ///   - readerCacheKibibytes: How much each reader keeps in memory of a file that is so large.
     /// Faults with `.inUse` when another process has it open.
-    public init(path: String, readers: Int = 4, waitingMax: Int = 4096, changesMax: Int = 10_000) throws(Fault) {
+    public init(
+        path: String, readers: Int = 4, waitingMax: Int = 4096, changesMax: Int = 10_000,
+        readerCacheKibibytes: Int = SQLiteEngine.readerCacheKibibytes
+    ) throws(Fault) {
         lock = try FileLock(path + "-owner")
         let writing = try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: SQLiteEngine.writerCacheKibibytes)
         var reading: [SQLiteConnection] = []
         for _ in 0..<max(1, readers) {
-            reading.append(try SQLiteConnection(path: path, isWriter: false, cacheKibibytes: SQLiteEngine.readerCacheKibibytes))
+            reading.append(try SQLiteConnection(path: path, isWriter: false, cacheKibibytes: readerCacheKibibytes))
         }
-        SQLiteEngine.reserveIndex(of: path)
+        index = ReservedIndex(of: path)
         hub = ChangeHub(pendingMax: changesMax)
         checkpoints = SQLiteCheckpoints(
             try SQLiteConnection(path: path, isWriter: true, cacheKibibytes: 256), startBytes: 4 << 20,
@@ -103,20 +108,16 @@ public final class SQLiteEngine: Engine {
         }
     }
 
-    /// Reserves the memory that connections share, which is a mapped file: where blocks are smaller than pages
-    /// SQLite leaves gaps in it, and on a full disk the process would end when it writes there.
-    private static func reserveIndex(of path: String) {
-        let file = open(path + "-shm", O_RDWR | O_CLOEXEC)
-        guard file >= 0 else { return }
-        // Eight bytes for each page of the log, and some for finding them.
-        _ = karri_reserve(file, off_t(walBytesMax / 256))
-        Glibc.close(file)
-    }
-
     /// Puts what the write-ahead log holds into its place, and gives the log's room back, unless a reader needs it.
     public func emptyLog() async throws(Fault) {
         try await writer.between { connection throws(Fault) in
-            _ = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+            // A reader of an old snapshot is not waited for: the log is emptied another time.
+            sqlite3_busy_timeout(connection.handle, 1000)
+            let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+            sqlite3_busy_timeout(connection.handle, 5000)
+            guard code == SQLITE_OK || code & 0xff == SQLITE_BUSY else {
+                throw Fault(.storage, "The store's log cannot be emptied.", cause: String(cString: sqlite3_errstr(code)))
+            }
         }
     }
 
@@ -152,4 +153,20 @@ public final class SQLiteEngine: Engine {
             return .failure(error)
         }
     }
+}
+
+/// The memory that connections share, which is a mapped file, with room for all of it: where blocks are smaller
+/// than pages SQLite leaves gaps in it, and on a full disk the process would end when it writes there.
+private final class ReservedIndex: Sendable {
+    /// Open for as long as the connections are: the locks that they hold on the file would go with the first
+    /// descriptor that is closed (fcntl(2)).
+    private let file: Int32
+
+    init(of path: String) {
+        file = open(path + "-shm", O_RDWR | O_CLOEXEC)
+        // Eight bytes for each page of the log, and some for finding them.
+        if file >= 0 { _ = karri_reserve(file, off_t(SQLiteEngine.walBytesMax / 256)) }
+    }
+
+    deinit { if file >= 0 { close(file) } }
 }

@@ -66,11 +66,13 @@ extension ObjectsService {
         }
         await notifier.keep(messages)
         guard tellsFeed else { return }
-        let account = (try? await accounts.account(bucket.account))?.number ?? ""
-        let message = FeedMessage(
-            event, subject, in: bucket, account: account, region: region, now: now, id: chance.uuid(), sequencer: sequencer,
-            caller: caller)
-        if let body = try? ObjectsService.written(message) { await notifier.keepInFeed(body, of: bucket.name) }
+        do throws(Fault) {
+            let account = try await accounts.account(bucket.account)?.number ?? ""
+            let message = FeedMessage(
+                event, subject, in: bucket, account: account, region: region, now: now, id: chance.uuid(), sequencer: sequencer,
+                caller: caller)
+            try await notifier.keepInFeed(try ObjectsService.written(message), of: bucket.name)
+        } catch { notifier.noteLost(bucket.name, error) }
     }
 
     /// Tells what has happened to a version that is there.

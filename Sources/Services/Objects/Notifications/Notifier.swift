@@ -82,11 +82,12 @@ public final class Notifier: Sendable {
         bell.yield()
     }
 
-    /// Keeps an event in the cloud's feed. What it is about has happened whether it can be kept or not.
-    func keepInFeed(_ body: String, of bucket: String) async {
-        do throws(Fault) { try await feed.add(body, of: bucket) } catch {
-            log.warning("an event was lost", metadata: ["bucket": "\(bucket)", "fault": "\(error)"])
-        }
+    /// Keeps an event in the cloud's feed.
+    func keepInFeed(_ body: String, of bucket: String) async throws(Fault) { try await feed.add(body, of: bucket) }
+
+    /// Says of an event that it could not be kept: what it is about has happened all the same.
+    func noteLost(_ bucket: String, _ fault: Fault) {
+        log.warning("an event was lost", metadata: ["bucket": "\(bucket)", "fault": "\(fault)"])
     }
 
     /// Delivers messages until cancelled.
