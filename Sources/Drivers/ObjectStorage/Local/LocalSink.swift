@@ -114,7 +114,7 @@ actor LocalSink: BodySink {
         file = nil
         guard let loose else { return }
         self.loose = nil
-        // What cannot be dropped now is at the next start.
-        try? await shard.drop(loose)
+        // Also where the client has gone, whose task is cancelled. What cannot be dropped now is at the next start.
+        try? await shielded { [shard] in try await shard.drop(loose) }
     }
 }
