@@ -84,7 +84,7 @@ import Testing
         record.modified = Instant(microseconds: 1_700_000_000_000_001).iso8601Precise
         record.parts = [VersionRecord.Part(size: 3, checksums: ["x-amz-checksum-crc32": "AAAA"]), VersionRecord.Part(size: 4)]
         (record.tags, record.metadata, record.isHeld, record.file) = (["t": "1"], ["m": "2"], true, "objects/a")
-        let line = record.json
+        let line = try record.json
         #expect(!line.contains(0x0a))
         #expect(try VersionRecord(json: line) == record)
         #expect(record.modifiedAt == Instant(microseconds: 1_700_000_000_000_001))
@@ -100,6 +100,7 @@ import Testing
         #"{"key":"a","size":1,"version":"0000000000000000"}"#, #"{"key":"a","size":1,"version":"null","sequence":"x"}"#,
         #"{"key":"a","size":1,"modified":"yesterday"}"#, #"{"key":"a","size":1,"modified":"1900-01-01T00:00:00Z"}"#,
         #"{"key":"a","size":3,"parts":[{"size":1},{"size":1}]}"#, #"{"key":"a","size":0,"parts":[{"size":-1},{"size":1}]}"#,
+        #"{"key":"a","size":0,"parts":[]}"#, #"{"key":"a","size":1,"parts":[{"size":0},{"size":1}]}"#,
         #"{"key":"a","size":0,"parts":[{"size":9223372036854775807},{"size":9223372036854775807}]}"#,
     ])
     func damagedLinesAreRefused(line: String) {
@@ -108,14 +109,14 @@ import Testing
     }
 
     /// Lines with bytes turned over are read or refused, and bring nothing down.
-    @Test func anyBytesAreReadOrRefused() {
+    @Test func anyBytesAreReadOrRefused() throws {
         let seed = Chance.system.bits()
         print("seed", seed)
         var dice = Dice(seed: seed)
         var record = VersionRecord(key: ObjectKey("a"), size: 7)
         (record.version, record.modified) = ("00000000000000ff", "2026-01-01T00:00:00.000001Z")
         record.parts = [VersionRecord.Part(size: 7)]
-        let line = record.json
+        let line = try record.json
         for _ in 0..<5000 {
             var bytes = line
             for _ in 0..<Int.random(in: 1...4, using: &dice) {
@@ -205,6 +206,104 @@ import Testing
             #expect(try await store.read(ObjectName(bucket: "first", key: ObjectKey("parts"))) == Array("abcdef".utf8))
             let found = try #require(try await store.backend.find(ObjectKey("parts"), version: nil, in: bucket))
             #expect(found.detail.parts == 2 && found.entityTag == "tag-of-abcdef")
+        }
+    }
+
+    /// Between two pages the newest version of the first one's last key goes: the key is told once as current.
+    @Test(arguments: TestedStore.Backend.allCases) func aKeyIsCurrentOnce(kind: TestedStore.Backend) async throws {
+        try await TestedStore.with(kind) { store in
+            let caller = store.caller()
+            _ = try await store.objects.createBucket(NewBucket(name: "first"), by: caller)
+            try await store.objects.update("first", for: .putBucketVersioning, by: caller) { settings throws(Fault) in
+                settings.versioning = .enabled
+            }
+            let page = ListingRequest<ListedObject>().limit
+            for number in 1..<page {
+                _ = try await store.objects.put(
+                    ObjectUpload(bucket: "first", key: ObjectKey("a\(number)")), BytesBody(bytes: []), by: caller)
+            }
+            let key = ObjectKey("k")
+            for byte in UInt8(0)..<3 {
+                _ = try await store.objects.put(ObjectUpload(bucket: "first", key: key), BytesBody(bytes: [byte]), by: caller)
+            }
+            let bucket = try #require(try await store.backend.bucket(named: "first"))
+            for all in [true, false] {
+                var records = try await store.objects.records(of: "first", all: all)
+                for _ in 1..<page { _ = try await records.next() }
+                let newest = try #require(try await records.next())
+                #expect(newest.key == "k" && newest.isLatest == true)
+                let id = try #require(try newest.versionID)
+                try await store.backend.change(key, in: bucket) { change throws(Fault) in try change.remove(id) }
+                var rest: [VersionRecord] = []
+                while let next = try await records.next() { rest.append(next) }
+                #expect(rest.map(\.isLatest) == (all ? [false, false] : []))
+            }
+        }
+    }
+
+    /// What an import in parts leaves: nothing where it fails or is cancelled, and what a crash left is taken away.
+    @Test(arguments: TestedStore.Backend.allCases) func noUploadIsLeft(kind: TestedStore.Backend) async throws {
+        try await TestedStore.with(kind) { store in
+            _ = try await store.objects.createBucket(NewBucket(name: "first"), by: store.caller())
+            let bucket = try #require(try await store.backend.bucket(named: "first"))
+            var parts = record("parts", "abcdef", version: "null")
+            parts.parts = [VersionRecord.Part(size: 4), VersionRecord.Part(size: 2)]
+            let wanted = parts
+            let objects = store.objects
+            let cancelled = Task {
+                try await objects.importVersion(
+                    wanted, into: "first",
+                    bytes: BodySource { () throws(Fault) in
+                        withUnsafeCurrentTask { $0?.cancel() }
+                        throw Fault(.cancelled, "broken off")
+                    })
+            }
+            await #expect(throws: Fault.self) { try await cancelled.value }
+            #expect(try await store.backend.unfinished(in: bucket) == UnfinishedUploads())
+            let key = try wanted.objectKey
+            let left = PartedUpload(
+                id: UploadID(bringingIn: key, version: "null"), key: key, begun: Instant(microseconds: 0), detail: ObjectDetail())
+            try await store.backend.change(key, in: bucket) { change throws(Fault) in try change.begin(left) }
+            #expect(try await store.backend.unfinished(in: bucket).count == 1)
+            #expect(try await objects.importVersion(wanted, into: "first", bytes: Self.bytes("abcdef")) == [])
+            #expect(try await store.backend.unfinished(in: bucket) == UnfinishedUploads())
+            #expect(try await store.read(ObjectName(bucket: "first", key: key)) == Array("abcdef".utf8))
+        }
+    }
+
+    /// A version with another's time, size and tag is there only under an id that newer versions explain.
+    @Test(arguments: TestedStore.Backend.allCases) func versionsAreKnownByTheirIds(kind: TestedStore.Backend) async throws {
+        try await TestedStore.with(kind) { store async throws in
+            let caller = store.caller()
+            var new = NewBucket(name: "first")
+            new.versioning = .enabled
+            #expect(try await store.objects.createBucket(new, by: caller).bucket.settings.versioning == .enabled)
+            let now: UInt64 = 1_700_000_000_000_000
+            let older = record("k", "same", version: hexDigits(now))
+            let newer = record("k", "same", version: hexDigits(now + 1))
+            #expect(try await store.objects.importVersion(older, into: "first", bytes: Self.bytes("same")) == [])
+            #expect(try await store.objects.standing(of: older, in: "first") == .there)
+            #expect(try await store.objects.standing(of: newer, in: "first") != .there)
+            #expect(try await store.objects.importVersion(newer, into: "first", bytes: Self.bytes("same")) == [])
+            // One that comes too late is known by what it is.
+            var late = record("k", "late", version: hexDigits(now - 1))
+            #expect(try await store.objects.importVersion(late, into: "first", bytes: Self.bytes("late")).count == 1)
+            #expect(try await store.objects.standing(of: late, in: "first") == .there)
+            late.etag = "other"
+            #expect(try await store.objects.standing(of: late, in: "first") != .there)
+        }
+    }
+
+    @Test(arguments: TestedStore.Backend.allCases) func foreignSettingsAreLookedAt(kind: TestedStore.Backend) async throws {
+        try await TestedStore.with(kind) { store async throws in
+            _ = try await store.objects.createBucket(NewBucket(name: "first"), by: store.caller())
+            var like = try await store.objects.description(ofBucket: "first")
+            (like.settings.lock, like.settings.versioning) = (ObjectLock(), .suspended)
+            (like.settings.notifications, like.settings.bytesMax, like.settings.requesterPays) = ([], 7, true)
+            #expect(try await store.objects.finishImport(into: "first", like: like).count == 3)
+            let settings = try #require(try await store.backend.bucket(named: "first")).settings
+            #expect(settings.lock == nil && settings.versioning == .suspended && settings.requesterPays == true)
+            #expect(settings.notifications == nil && settings.bytesMax == nil)
         }
     }
 }

@@ -15,13 +15,18 @@ enum Output {
     /// Progress and remarks, which no script reads.
     static func remark(_ text: String) { write("karri: " + text + "\n", to: STDERR_FILENO) }
 
-    /// Text that others have chosen, such as a key, with what a terminal would act on escaped.
+    /// A text from elsewhere, such as a key, without what terminals obey: control characters and those that turn
+    /// the order of the text stand as `\u{XX}`.
     static func plain(_ text: String) -> String {
-        let acting: [ClosedRange<UInt32>] = [0x00...0x1f, 0x7f...0x9f, 0x202a...0x202e, 0x2066...0x2069]
-        guard text.unicodeScalars.contains(where: { scalar in acting.contains { $0.contains(scalar.value) } }) else { return text }
-        return text.unicodeScalars.map { scalar in
-            acting.contains { $0.contains(scalar.value) } ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-        }.joined()
+        var shown = ""
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0...0x1f, 0x7f...0x9f, 0x202a...0x202e, 0x2066...0x2069:
+                shown += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+            default: shown.unicodeScalars.append(scalar)
+            }
+        }
+        return shown
     }
 
     static var isTerminal: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }

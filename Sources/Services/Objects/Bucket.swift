@@ -10,6 +10,8 @@ public struct NewBucket: Sendable {
     public var acl: RequestedACL?
     public var ownership: ObjectOwnership?
     public var hasLock = false
+    /// Nil: it keeps no versions, unless its lock asks for them.
+    public var versioning: Versioning?
 
     public init(name: String) { self.name = name }
 }
@@ -45,6 +47,7 @@ extension ObjectsService {
             throw Fault.listsGrantToOthers
         }
         settings.grants = try await grants(new.acl, owner: permit.id, bucketOwner: permit.id, settings)
+        settings.versioning = new.versioning
         if new.hasLock {
             settings.lock = ObjectLock()
             settings.versioning = .enabled

@@ -21,6 +21,17 @@ public struct StartedPart: Sendable {
     public let part: UploadedPart
 }
 
+extension UploadID {
+    /// One that nobody can guess.
+    init(_ chance: Chance) { self.init(hexDigits(chance.bits()) + hexDigits(chance.bits())) }
+
+    /// The one by which a version is brought in: the same each time, so that what a crash left is found.
+    init(bringingIn key: ObjectKey, version: String?) {
+        let digest = SHA256.hash(data: key.bytes + [0] + Array((version ?? "").utf8))
+        self.init("import-\(hexDigits(Array(digest.prefix(16))))")
+    }
+}
+
 extension ObjectsService {
     public static let partNumberMax = 10_000
     /// All parts but the last are at least so long.
@@ -32,7 +43,7 @@ extension ObjectsService {
     public func beginUpload(_ upload: ObjectUpload, by caller: Caller) async throws(Fault) -> StartedUpload {
         var (bucket, detail) = try await admit(upload, by: caller)
         detail.encryption = try await encryption(upload.encryption, of: upload.key, in: bucket, by: caller)?.kept
-        let id = UploadID(hexDigits(chance.bits()) + hexDigits(chance.bits()))
+        let id = UploadID(chance)
         let begun = PartedUpload(id: id, key: upload.key, begun: chance.now(), detail: detail)
         try await backend.change(upload.key, in: bucket) { change throws(Fault) in try change.begin(begun) }
         return StartedUpload(bucket: bucket, upload: begun)

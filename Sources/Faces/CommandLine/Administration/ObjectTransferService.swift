@@ -15,33 +15,43 @@ extension ObjectAdministrationService {
     func describeBucket(request: DescribeBucketRequest, context: ServerContext) async throws -> DescribeBucketReply {
         try await administered { () async throws(Fault) in
             let description = try await objects.description(ofBucket: request.bucket)
-            return DescribeBucketReply.with { $0.description_p = Data(description.json) }
+            let json = try description.json
+            return DescribeBucketReply.with { $0.description_p = Data(json) }
         }
     }
 
     func listVersions(
         request: ListVersionsRequest, response: RPCWriter<ListedVersion>, context: ServerContext
     ) async throws {
-        do {
+        try await administered { () async throws(Fault) in
             var records = try await objects.records(of: request.bucket, all: request.all)
             while let record = try await records.next() {
-                try await response.write(ListedVersion.with { $0.record = Data(record.json) })
+                let json = try record.json
+                try await send(ListedVersion.with { $0.record = Data(json) }, to: response)
             }
-        } catch let fault as Fault { throw RPCError(fault) }
+        }
     }
 
     func readVersion(request: ReadVersionRequest, response: RPCWriter<VersionPiece>, context: ServerContext) async throws {
-        do {
-            guard let version = VersionID(recorded: request.version) else {
+        try await administered { () async throws(Fault) in
+            guard let version = VersionID(spelled: request.version) else {
                 throw Fault(.malformedId, "\(request.version) is no version")
             }
             let (record, bytes) = try await objects.readRecorded(
                 ObjectKey(bytes: Array(request.key)), version, in: request.bucket)
-            try await response.write(VersionPiece.with { $0.begin.record = Data(record.json) })
-            for try await piece in bytes {
-                try await response.write(VersionPiece.with { $0.bytes = Data(piece.readableBytesView) })
+            let json = try record.json
+            try await send(VersionPiece.with { $0.begin.record = Data(json) }, to: response)
+            let pieces = bytes.makeAsyncIterator()
+            while let piece = try await pieces.next() {
+                try await send(VersionPiece.with { $0.bytes = Data(piece.readableBytesView) }, to: response)
             }
-        } catch let fault as Fault { throw RPCError(fault) }
+        }
+    }
+
+    private func send<Message: Sendable>(_ message: Message, to response: RPCWriter<Message>) async throws(Fault) {
+        do { try await response.write(message) } catch {
+            throw Fault(.cancelled, "nobody takes the answer any more", because: error)
+        }
     }
 
     // MARK: In

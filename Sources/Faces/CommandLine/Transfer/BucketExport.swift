@@ -35,8 +35,17 @@ actor BucketExport {
     private var places: Set<String> = []
     /// The last folder that was found or made.
     private var lastFolder = ""
+    /// The last key that a version got the plain path of. A key's versions are neighbours.
+    private var lastPlain: ObjectKey?
+    /// Folders with names that may not be on the disk yet.
+    private var unsynced: Set<String> = []
+    private let executor = BlockingExecutor(name: "karri.transfer.export")
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private static let lineBytes = 256 << 10
+    /// So many folders are synced together.
+    private static let unsyncedMax = 1024
 
     init(_ bucket: String, to folder: String, all: Bool, from store: TransferStore) {
         self.bucket = bucket
@@ -52,16 +61,30 @@ actor BucketExport {
         try prepareFolder(description)
         let index = try NewFile(at: "\(folder)/\(ExportNames.index)\(NewFile.suffix)")
         self.index = index
+        let outcome: Result<Void, Fault>
+        do throws(Fault) { outcome = .success(try await write(index)) } catch { outcome = .failure(error) }
+        if case .failure = outcome { await index.abandon() }
+        try outcome.get()
+        Output.line("\(progress.versions) versions of \(progress.bytes) bytes are in \(folder)")
+        return progress.leftOut == 0
+    }
+
+    private func write(_ index: NewFile) async throws(Fault) {
         try await store.eachVersion(of: bucket, all: all) { try await self.take($0) }
         try await writeWaiting()
         try await index.write(lines)
         for slot in 0..<transferWidth { unlink(temporary(slot)) }
-        // The bodies are synced; their names and folders are now, all at once.
-        sync()
+        // The bodies are synced; the index is there only when their names and folders are too.
+        try syncFolders()
         try await index.place(at: "\(folder)/\(ExportNames.index)")
         try AtomicFile.syncFolder(of: "\(folder)/\(ExportNames.index)")
-        Output.line("\(progress.versions) versions of \(progress.bytes) bytes are in \(folder)")
-        return progress.leftOut == 0
+    }
+
+    private func syncFolders() throws(Fault) {
+        for path in unsynced { try AtomicFile.syncFolder(of: "\(path)/.") }
+        try AtomicFile.syncFolder(of: folder)
+        unsynced = []
+        lastFolder = ""
     }
 
     private func prepareFolder(_ description: BucketDescription) throws(Fault) {
@@ -84,7 +107,7 @@ actor BucketExport {
             guard isOurs else { throw Fault(.inUse, "\(folder) is not empty, and not such an export of \(bucket) that was begun") }
             Output.remark("goes on with the export that was begun")
         }
-        try AtomicFile.write(description.json, to: path)
+        try AtomicFile.write(try description.json, to: path)
     }
 
     // MARK: Versions
@@ -105,8 +128,9 @@ actor BucketExport {
         for result in await sideBySide(jobs) {
             guard let record = try result.get() else { continue }
             if let why = record.leftOut { progress.leaveOut(record.shownName, why) } else { progress.count(record.size) }
-            lines += record.json + [0x0a]
+            lines += try record.json + [0x0a]
         }
+        if unsynced.count >= BucketExport.unsyncedMax { try syncFolders() }
         if lines.count >= BucketExport.lineBytes {
             try await index?.write(lines)
             lines = []
@@ -135,6 +159,13 @@ actor BucketExport {
     private func takeBody(of listed: VersionRecord, to path: String, _ slot: Int) async throws(Fault) -> VersionRecord {
         if let digest = try await found(listed, at: "\(folder)/\(path)") { return listed.lying(at: path, digest) }
         let file = try NewFile(at: temporary(slot))
+        let outcome: Result<VersionRecord, Fault>
+        do throws(Fault) { outcome = .success(try await fill(file, with: listed, at: path)) } catch { outcome = .failure(error) }
+        if case .failure = outcome { await file.abandon() }
+        return try outcome.get()
+    }
+
+    private func fill(_ file: NewFile, with listed: VersionRecord, at path: String) async throws(Fault) -> VersionRecord {
         var record = listed
         if listed.size > 0 {
             record = try await store.read(listed, in: bucket) { bytes throws(Fault) in try await file.write(bytes) }
@@ -151,7 +182,10 @@ actor BucketExport {
     /// Where a version's body is to lie, in a folder that is there.
     private func place(of record: VersionRecord) throws(Fault) -> String {
         let key = try record.objectKey
-        if record.isLatest == true, let plain = BodyPath.plain(key), try isFree(plain) { return plain }
+        if record.isLatest == true, key != lastPlain, let plain = BodyPath.plain(key), try isFree(plain) {
+            lastPlain = key
+            return plain
+        }
         let escaped = BodyPath.escaped(key, version: record.version ?? "null")
         guard try isFree(escaped) else { throw Fault(.storage, "\(folder)/\(escaped) cannot be made: something else is there") }
         return escaped
@@ -172,6 +206,9 @@ actor BucketExport {
             }
             try Folder.make(above)
             lastFolder = parent
+            for count in 0...max(0, names.count - 1) {
+                unsynced.insert(([folder[...]] + names.prefix(count)).joined(separator: "/"))
+            }
         }
         guard FileFacts("\(folder)/\(path)").map({ $0.kind == .file }) ?? true else { return false }
         places.insert("\(folder)/\(path)")
@@ -193,7 +230,7 @@ actor BucketExport {
 extension VersionRecord {
     /// What people know it by.
     var shownName: String {
-        let key = key ?? "key \(keyBase64 ?? "")"
+        let key = Output.plain(key ?? "key \(keyBase64 ?? "")")
         return isLatest == true || version == nil ? key : "\(key), version \(version ?? "")"
     }
 

@@ -15,8 +15,10 @@ actor BucketImport {
     private var progress = TransferProgress()
     private var total = 0
 
-    /// How many versions of one key are remembered.
-    private static let versionsMax = 1_000_000
+    /// How many versions of one key are remembered, which are brought in the oldest first: some hundred megabytes.
+    private static let versionsMax = 100_000
+    /// Once so many are remembered, no other key's are added.
+    private static let waitingMax = 10_000
     /// A plain file that is longer comes in parts of such a length.
     private static let partBytes: Int64 = 1 << 30
 
@@ -108,7 +110,7 @@ actor BucketImport {
             guard let file = record.file, record.sha256 != nil, BodyPath.isInside(file) else {
                 throw index.here(Fault(.malformedRequest, "it names no file of the export and its SHA-256"))
             }
-            guard let facts = FileFacts(path(file)), facts.kind == .file else {
+            guard let facts = FileFacts(file, beneath: folder), facts.kind == .file else {
                 throw index.here(Fault(.notFound, "\(file) is not there"))
             }
             guard facts.size == record.size else {
@@ -120,6 +122,7 @@ actor BucketImport {
     private func takeIndex(keepsVersions: Bool) async throws(Fault) {
         var index = try Index(path(ExportNames.index))
         var keys: [[VersionRecord]] = []
+        var waiting = 0
         while true {
             let record = try await index.next()
             if let record, let first = keys.last?.first, record.key == first.key, record.keyBase64 == first.keyBase64 {
@@ -127,14 +130,16 @@ actor BucketImport {
                     throw index.here(Fault(.tooLarge, "its key has more than \(BucketImport.versionsMax) versions"))
                 }
                 keys[keys.count - 1].append(record)
+                waiting += 1
                 continue
             }
-            if keys.count == transferWidth || record == nil {
+            if keys.count == transferWidth || waiting >= BucketImport.waitingMax || record == nil {
                 try await take(keys, keepsVersions: keepsVersions)
-                keys = []
+                (keys, waiting) = ([], 0)
             }
             guard let record else { return }
             keys.append([record])
+            waiting += 1
         }
     }
 
@@ -181,7 +186,7 @@ actor BucketImport {
         guard let file = record.file, !record.isMarker else {
             return try await write(asked, named: record.shownName) { () throws(Fault) in nil }
         }
-        let body = CheckedBody(try PlainFile(path(file)), name: file, size: record.size, sha256: record.sha256)
+        let body = CheckedBody(try PlainFile(file, beneath: folder), name: file, size: record.size, sha256: record.sha256)
         try await write(asked, named: record.shownName) { () throws(Fault) in try await body.next() }
     }
 
@@ -233,13 +238,13 @@ actor BucketImport {
         }
         var record = VersionRecord(key: ObjectKey(name), size: facts.size)
         let there = try await store.find(record, in: bucket)
-        if there.hasSize, there.size == facts.size, try await PlainFile.digest(of: path(name)).md5 == there.entityTag {
+        if there.hasSize, there.size == facts.size, try await PlainFile.digest(of: name, beneath: folder).md5 == there.entityTag {
             progress.countFound()
             return
         }
         if let type = MediaTypes.type(of: name) { record.headers = ["content-type": type] }
         if facts.size > ObjectsService.uploadBytesMax { record.cutIntoParts(of: BucketImport.partBytes) }
-        let body = CheckedBody(try PlainFile(path(name)), name: name, size: facts.size, sha256: nil)
+        let body = CheckedBody(try PlainFile(name, beneath: folder), name: name, size: facts.size, sha256: nil)
         do throws(Fault) {
             try await write(record, named: name) { () throws(Fault) in try await body.next() }
         } catch {

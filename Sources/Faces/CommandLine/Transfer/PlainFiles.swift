@@ -88,6 +88,7 @@ actor NewFile {
         guard rename(temporary, path) == 0 else { throw Fault(.storage, "could not put \(path) in place: \(systemError())") }
     }
 
+    /// Removes it, where it has no place.
     func abandon() { unlink(temporary) }
 }
 
@@ -103,9 +104,11 @@ actor PlainFile {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    init(_ path: String) throws(Fault) {
-        self.path = path
-        let opened = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    /// - Parameter beneath: The folder that the path begins in, and does not leave by links.
+    init(_ path: String, beneath folder: String? = nil) throws(Fault) {
+        self.path = folder.map { "\($0)/\(path)" } ?? path
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+        let opened = folder.map { inFolder(of: path, beneath: $0) { openat($0, $1, flags) } } ?? open(path, flags)
         let failure = systemError()
         descriptor = opened
         if opened < 0 {
@@ -134,8 +137,8 @@ actor PlainFile {
     var digest: FileDigest { running.digest }
 
     /// Of the whole file.
-    static func digest(of path: String) async throws(Fault) -> FileDigest {
-        let file = try PlainFile(path)
+    static func digest(of path: String, beneath folder: String? = nil) async throws(Fault) -> FileDigest {
+        let file = try PlainFile(path, beneath: folder)
         while try await file.next() != nil {}
         return await file.digest
     }
@@ -151,9 +154,13 @@ struct FileFacts: Sendable, Hashable {
     var modified: Int64
 
     /// Nil where nothing is.
-    init?(_ path: String) {
+    ///
+    /// - Parameter beneath: The folder that the path begins in, and does not leave by links.
+    init?(_ path: String, beneath folder: String? = nil) {
         var facts = stat()
-        guard lstat(path, &facts) == 0 else { return nil }
+        let answer =
+            folder.map { inFolder(of: path, beneath: $0) { fstatat($0, $1, &facts, AT_SYMLINK_NOFOLLOW) } } ?? lstat(path, &facts)
+        guard answer == 0 else { return nil }
         switch facts.st_mode & S_IFMT {
         case S_IFREG: kind = .file
         case S_IFDIR: kind = .folder
@@ -162,6 +169,32 @@ struct FileFacts: Sendable, Hashable {
         size = Int64(facts.st_size)
         modified = Int64(facts.st_mtim.tv_sec) * 1_000_000 + Int64(facts.st_mtim.tv_nsec) / 1000
     }
+}
+
+/// Calls with the descriptor of the folder that a path ends in, and the last name.
+///
+/// - Parameter folder: Where the path begins: below it no link is followed.
+/// - Returns: What `call` returns, or -1 with errno set where a folder on the way is none, or a link.
+private func inFolder(of path: String, beneath folder: String, _ call: (Int32, String) -> Int32) -> Int32 {
+    var names = path.split(separator: "/").map(String.init)
+    guard let last = names.popLast() else {
+        errno = ENOENT
+        return -1
+    }
+    var here = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    for name in names where here >= 0 {
+        let next = openat(here, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        let failure = errno
+        close(here)
+        here = next
+        errno = failure
+    }
+    guard here >= 0 else { return -1 }
+    let answer = call(here, last)
+    let failure = errno
+    close(here)
+    errno = failure
+    return answer
 }
 
 /// The lines of a file, each with its number from 1 on.

@@ -89,7 +89,7 @@ struct TransferProgress {
 
     mutating func leaveOut(_ name: String, _ why: String) {
         leftOut += 1
-        Output.remark("\(name): \(why)")
+        Output.remark(Output.plain("\(name): \(why)"))
     }
 
     mutating func tell(_ verb: String, of total: Int? = nil) {

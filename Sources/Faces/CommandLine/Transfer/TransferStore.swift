@@ -13,13 +13,18 @@ import Synchronization
 
 extension AdministrationClient {
     /// Talks to the object store over one connection.
-    func transferObjects<Result: Sendable>(
-        _ body: @escaping @Sendable (TransferStore) async throws(Fault) -> Result
-    ) async throws(Fault) -> Result {
+    ///
+    /// - Throws: What `body` throws, in words that a terminal can be given: keys and what files say are in them.
+    func transferObjects<Outcome: Sendable>(
+        _ body: @escaping @Sendable (TransferStore) async throws(Fault) -> Outcome
+    ) async throws(Fault) -> Outcome {
         let installation = installation
-        return try await askObjects { stub, options in
-            try await body(TransferStore(stub: stub, options: options, installation: installation))
+        let outcome = await Result { () async throws(Fault) in
+            try await askObjects { stub, options in
+                try await body(TransferStore(stub: stub, options: options, installation: installation))
+            }
         }
+        return try outcome.mapError { Fault($0.code, Output.plain($0.message)) }.get()
     }
 }
 
@@ -116,18 +121,20 @@ struct TransferStore: Sendable {
     // MARK: In
 
     func prepare(_ bucket: String, account: String?, like: BucketDescription?) async throws(Fault) -> PrepareImportReply {
+        let json = try like?.json ?? []
         let request = PrepareImportRequest.with {
             $0.bucket = bucket
             $0.account = account ?? ""
-            $0.description_p = like.map { Data($0.json) } ?? Data()
+            $0.description_p = Data(json)
         }
         return try await calling { try await stub.prepareImport(request, options: options) }
     }
 
     func find(_ record: VersionRecord, in bucket: String) async throws(Fault) -> FindVersionReply {
+        let json = try record.json
         let request = FindVersionRequest.with {
             $0.bucket = bucket
-            $0.record = Data(record.json)
+            $0.record = Data(json)
         }
         return try await calling { try await stub.findVersion(request, options: options) }
     }
@@ -139,9 +146,10 @@ struct TransferStore: Sendable {
     func write(
         _ record: VersionRecord, into bucket: String, next: @escaping @Sendable () async throws(Fault) -> [UInt8]?
     ) async throws(Fault) -> [String] {
+        let json = try record.json
         let begin = VersionPiece.with {
             $0.begin.bucket = bucket
-            $0.begin.record = Data(record.json)
+            $0.begin.record = Data(json)
         }
         let refusal = Mutex<Fault?>(nil)
         let outcome = await Result { () async throws(Fault) in
@@ -164,9 +172,10 @@ struct TransferStore: Sendable {
     }
 
     func finish(_ bucket: String, like: BucketDescription) async throws(Fault) -> [String] {
+        let json = try like.json
         let request = FinishImportRequest.with {
             $0.bucket = bucket
-            $0.description_p = Data(like.json)
+            $0.description_p = Data(json)
         }
         return try await calling { try await stub.finishImport(request, options: options) }.remarks
     }

@@ -73,7 +73,7 @@ public enum BodyPath {
         return escaped(key, version: version) == path ? key : nil
     }
 
-    /// Whether a path stays in the folder that it is read from.
+    /// Whether a path stays in the folder that it is read from, as long as no folder below that is a link.
     public static func isInside(_ path: String) -> Bool {
         !path.utf8.contains(0)
             && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }

@@ -42,8 +42,12 @@ public struct BucketDescription: Sendable, Codable {
 
     /// For people to read.
     public var json: [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(self)).map { Array($0) + [0x0a] } ?? []
+        get throws(Fault) {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            do { return Array(try encoder.encode(self)) + [0x0a] } catch {
+                throw Fault(.malformedRequest, "the bucket's description cannot be written as JSON", because: error)
+            }
+        }
     }
 }

@@ -14,6 +14,8 @@ public struct VersionRecords {
     private let versions: ListedVersions
     private var request: ListingRequest<ListedObject>? = ListingRequest()
     private var page: ArraySlice<ListedObject> = []
+    /// The key of the last one that was told.
+    private var told: ObjectKey?
 
     fileprivate init(_ objects: ObjectsService, _ bucket: Bucket, _ versions: ListedVersions) {
         self.objects = objects
@@ -24,11 +26,18 @@ public struct VersionRecords {
     /// The next one; nil at the end.
     public mutating func next() async throws(Fault) -> VersionRecord? {
         while true {
-            if let listed = page.popFirst() {
+            if var listed = page.popFirst() {
+                // Each page knows the newest versions of its own moment: after a removal between two, a key
+                // that has been told has another one.
+                if listed.key == told {
+                    if versions == .current { continue }
+                    listed.isLatest = false
+                }
                 // One that has gone meanwhile is none.
                 guard let version = try await objects.backend.find(listed.key, version: listed.version, in: bucket) else {
                     continue
                 }
+                told = listed.key
                 return try await objects.record(of: version, listed.key, listed, in: bucket)
             }
             guard let asked = request else { return nil }
@@ -91,7 +100,7 @@ extension ObjectsService {
         let detail = version.detail
         let pieces = detail.parts == nil ? [] : try await parts(of: StoredObject(bucket: bucket, version: version))
         var record = VersionRecord(key: key, size: version.size)
-        record.version = version.id == .null ? "null" : hexDigits(version.id.bits)
+        record.version = version.id.spelled
         record.sequence = listed.map { hexDigits($0.sequence) }
         record.isLatest = listed?.isLatest
         record.isDeleteMarker = version.body == nil ? true : nil

@@ -7,6 +7,7 @@ import Crypto
 import Model
 import NIOCore
 import ObjectStorage
+import Platform
 import Synchronization
 
 /// What is known of a version that is to be brought in.
@@ -40,14 +41,10 @@ extension ObjectsService {
             throw Fault(.notFound, "there is no account \(number)", kind: .account)
         }
         var new = NewBucket(name: name)
-        new.hasLock = like?.settings.lock != nil
-        let caller = importer(for: account)
-        let (bucket, _) = try await createBucket(new, by: caller)
-        let versioning = like?.settings.versioning
-        try await backend.update(bucket) { settings throws(Fault) in
-            if settings.versioning == nil { settings.versioning = versioning }
-        }
-        return (true, like?.settings.lock != nil || versioning != nil)
+        new.versioning = like?.settings.versioning
+        new.hasLock = like?.settings.lock != nil && new.versioning == .enabled
+        let (bucket, wasThere) = try await createBucket(new, by: importer(for: account))
+        return (!wasThere, bucket.settings.versioning != nil)
     }
 
     /// Gives a bucket that was made for an import the settings of the one that was exported. One that has
@@ -57,21 +54,34 @@ extension ObjectsService {
     public func finishImport(into name: String, like: BucketDescription) async throws(Fault) -> [String] {
         let bucket = try await bucket(named: name)
         let (grants, unknown) = try await grants(like.grants)
+        var remarks = unknown.map { "the bucket's list names the account \($0), which is not known here" }
         var given = like.settings
         (given.grants, given.policy) = (grants, nil)
+        if given.lock != nil, given.versioning != .enabled {
+            given.lock = nil
+            remarks.append("the bucket's object lock is left out: it needs versioning that is enabled")
+        }
+        if given.notifications != nil {
+            given.notifications = nil
+            remarks.append("the bucket's notifications are left out: their targets are to be set here")
+        }
+        if given.bytesMax != nil {
+            given.bytesMax = nil
+            remarks.append("the bucket's quota is left out: it is the operator's to set here")
+        }
         let settled = given
         let wereKept = try await backend.update(bucket) { settings throws(Fault) in
             var (wanted, fresh, others) = (settled, BucketSettings(), settings)
             wanted.versioning = wanted.versioning ?? settings.versioning
             wanted.lock = wanted.lock ?? settings.lock
+            if wanted.lock != nil { wanted.versioning = .enabled }
             (fresh.versioning, fresh.lock) = (settings.versioning, settings.lock)
-            others.policy = nil
+            (others.policy, others.notifications, others.bytesMax) = (nil, nil, nil)
             guard settings == fresh else { return others != wanted }
             settings = wanted
             return false
         }
         if wereKept { return ["the bucket has settings of its own, which are left as they are"] }
-        var remarks = unknown.map { "the bucket's list names the account \($0), which is not known here" }
         guard let policy = like.settings.policy, let account = try await accounts.account(bucket.account) else { return remarks }
         do throws(Fault) { try await setPolicy(policy, of: name, by: importer(for: account)) } catch {
             remarks.append("the bucket's policy is left out: \(error.message)")
@@ -79,20 +89,30 @@ extension ObjectsService {
         return remarks
     }
 
-    /// Whether a version is there already: by its id, or by its time, size and entity tag.
+    /// Whether a version is there already, with its time, size and entity tag: under its id, or where its key
+    /// had newer versions as one of those.
     public func standing(of record: VersionRecord, in name: String) async throws(Fault) -> ImportStanding {
         let bucket = try await bucket(named: name)
         let key = try record.objectKey
         guard let current = try await backend.find(key, version: nil, in: bucket) else { return .missing(size: nil, entityTag: "") }
         let missing = ImportStanding.missing(size: current.body.map { _ in current.size }, entityTag: current.entityTag)
-        guard let modified = record.modifiedAt, record.version != nil else { return missing }
+        guard let modified = record.modifiedAt, let id = try record.versionID else { return missing }
+        if let found = id == current.id ? current : try await backend.find(key, version: id, in: bucket),
+            found.modified == modified, found.size == record.size, (found.body == nil) == record.isMarker,
+            record.etag == nil || found.entityTag == record.etag
+        {
+            return .there
+        }
+        // It has another id only where that is newer than its own, or where its own is from the future.
+        let place = try record.place.flatMap { $0 < ImportedVersion.placeMax(at: chance.now()) ? $0 : nil } ?? 0
+        if current.id != .null, current.id.bits < place { return missing }
         var first = ListingRequest<ListedObject>()
         first.prefix = key.bytes
         var next: ListingRequest<ListedObject>? = first
         while let request = next {
             let page = try await backend.list(request, .all, of: bucket)
             for listed in page.entries {
-                guard listed.key == key else { return missing }
+                guard listed.key == key, listed.sequence >= place else { return missing }
                 if listed.modified == modified, listed.size == record.size, listed.isDeleteMarker == record.isMarker,
                     record.etag == nil || listed.entityTag == record.etag
                 {
@@ -137,6 +157,9 @@ private final class ImportedVersion: Sendable {
 
     /// How far beyond the clock times and ids may lie.
     private static let leeway = Duration.seconds(86_400)
+
+    /// Ids from here on are from the future.
+    static func placeMax(at now: Instant) -> UInt64 { UInt64(clamping: (now + leeway).microseconds) }
 
     init(_ record: VersionRecord, in bucket: Bucket, of objects: ObjectsService) async throws(Fault) {
         self.objects = objects
@@ -189,16 +212,26 @@ private final class ImportedVersion: Sendable {
 
     /// Uploads it as clients do, so that a body of parts is one again.
     func keepParts(_ body: BodyCutter) async throws(Fault) -> [String] {
-        let id = UploadID(hexDigits(objects.chance.bits()) + hexDigits(objects.chance.bits()))
+        let id = UploadID(bringingIn: key, version: record.version)
         let upload = PartedUpload(id: id, key: key, begun: now, detail: detail)
-        try await objects.backend.change(key, in: bucket) { change throws(Fault) in try change.begin(upload) }
+        try await objects.backend.change(key, in: bucket) { change throws(Fault) in
+            // What an import left that was ended.
+            if try change.upload(id) != nil { _ = try change.end(id, keeping: []) }
+            try change.begin(upload)
+        }
         let outcome: Result<[String], Fault>
         do throws(Fault) { outcome = .success(try await takeParts(body, id)) } catch { outcome = .failure(error) }
-        if case .failure = outcome {
-            // Where this fails as well, the upload is there for everybody to see and to end.
-            try? await objects.backend.change(key, in: bucket) { change throws(Fault) in _ = try change.end(id, keeping: []) }
-        }
+        if case .failure = outcome { await end(id) }
         return try outcome.get()
+    }
+
+    /// Ends an upload of which nothing is kept, also where its caller has gone.
+    private func end(_ id: UploadID) async {
+        let (backend, key, bucket) = (objects.backend, key, bucket)
+        // Where this fails as well, the upload is there for the next import and for everybody to see and to end.
+        try? await shielded {
+            try await backend.change(key, in: bucket) { change throws(Fault) in _ = try change.end(id, keeping: []) }
+        }
     }
 
     private func takeParts(_ body: BodyCutter, _ id: UploadID) async throws(Fault) -> [String] {
@@ -216,7 +249,7 @@ private final class ImportedVersion: Sendable {
         let version = version(size: record.size, entityTag: tag, body: nil, detail)
         return try await objects.backend.change(key, in: bucket) { [self] change throws(Fault) in
             var whole = version
-            whole.body = try change.end(id, keeping: Array(1...max(1, parts.count)))
+            whole.body = try change.end(id, keeping: parts.indices.map { $0 + 1 })
             return try place(whole, in: change)
         }
     }
@@ -257,7 +290,7 @@ private final class ImportedVersion: Sendable {
             return remarks
         }
         var version = version
-        let last = UInt64((now + Self.leeway).microseconds)
+        let last = Self.placeMax(at: now)
         let newest = try change.newest() ?? 0
         let fits = try change.version(id) == nil && newest < sequence
         if fits, sequence > 0, sequence < last {

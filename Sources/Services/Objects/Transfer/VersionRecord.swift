@@ -98,9 +98,14 @@ public struct VersionRecord: Sendable, Hashable, Codable {
         if let number = parts?.count, number > ObjectsService.partNumberMax {
             throw VersionRecord.damaged("it has \(number) parts")
         }
+        if let parts, parts.isEmpty { throw VersionRecord.damaged("it has no parts") }
         var partBytes: Int64 = 0
-        for part in parts ?? [] {
-            guard part.size >= 0, part.size <= ObjectsService.objectBytesMax else { throw VersionRecord.damaged("a part's size") }
+        for (place, part) in (parts ?? []).enumerated() {
+            // Only of an empty body is a part empty, and then it is the last.
+            let least: Int64 = place + 1 == parts?.count ? 0 : 1
+            guard part.size >= least, part.size <= ObjectsService.objectBytesMax else {
+                throw VersionRecord.damaged("a part's size")
+            }
             partBytes += part.size
         }
         guard size >= 0, size <= ObjectsService.objectBytesMax, parts == nil || partBytes == size else {
@@ -113,9 +118,13 @@ public struct VersionRecord: Sendable, Hashable, Codable {
 
     /// One line.
     public var json: [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(self)).map(Array.init) ?? []
+        get throws(Fault) {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            do { return Array(try encoder.encode(self)) } catch {
+                throw Fault(.malformedRequest, "it cannot be written as JSON", because: error)
+            }
+        }
     }
 
     /// What answers can say of it without becoming others (RFC 9110, sections 5.1 and 5.5).
@@ -148,7 +157,7 @@ public struct VersionRecord: Sendable, Hashable, Codable {
     public var versionID: VersionID? {
         get throws(Fault) {
             guard let version else { return nil }
-            guard let id = VersionID(recorded: version) else { throw VersionRecord.damaged("its version") }
+            guard let id = VersionID(spelled: version) else { throw VersionRecord.damaged("its version") }
             return id
         }
     }
@@ -186,17 +195,5 @@ extension Instant {
     var iso8601Precise: String {
         let fraction = String(1_000_000 + (microseconds % 1_000_000 + 1_000_000) % 1_000_000).dropFirst()
         return "\(iso8601.dropLast()).\(fraction)Z"
-    }
-}
-
-extension VersionID {
-    /// `null` or sixteen hex digits; nil for anything else.
-    public init?(recorded text: String) {
-        if text == "null" {
-            self = .null
-            return
-        }
-        guard text.utf8.count == 16, let bits = UInt64(text, radix: 16), bits != 0 else { return nil }
-        self.init(bits: bits)
     }
 }
