@@ -367,6 +367,32 @@ def test_what_an_ended_export_left_is_looked_at(alone, exported):
     assert (folder / "objects/parts").read_bytes() == b"p" * 20_000
 
 
+def test_links_and_terminals(alone, tmp_path, exported):
+    """No link below an export's folder leads out of it, and no key speaks to the terminal."""
+    s3 = alone.client()
+    (tmp_path / "elsewhere").mkdir()
+    (exported / "objects").rename(tmp_path / "elsewhere/objects")
+    (exported / "objects").symlink_to(tmp_path / "elsewhere/objects")
+    assert "objects/k0 is not there" in refused(alone, "import", str(exported), "target")
+    assert s3.list_objects_v2(Bucket="target")["KeyCount"] == 0
+    (exported / "objects").unlink()
+    (tmp_path / "elsewhere/objects").rename(exported / "objects")
+    index = exported / "index.jsonl"
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    lines[3].update(key="\x1b[2J\u202e\u009b", leftOut="a\x07b")
+    index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = alone.karri("objects", "import", str(exported), "target", check=False)
+    assert done.returncode == 1 and r"\u{1b}[2J\u{202e}\u{9b}: left out: a\u{7}b" in done.stderr
+    assert not {"\x1b", "\x07", "\u202e", "\u009b"} & set(done.stderr)
+    # An export that cannot go on leaves no half file.
+    (exported / "index.jsonl").unlink()
+    s3.put_object(Bucket="first", Key="k9", Body=b"9" * 3_000_000)
+    (exported / "objects/k9").mkdir()
+    (exported / "escaped").write_text("mine")
+    assert "something else is there" in refused(alone, "export", "first", str(exported))
+    assert not list(exported.glob("*.karri-part"))
+
+
 def test_quota(alone, exported):
     alone.karri("objects", "quota", "--bucket", "target", "50000")
     assert "The bucket may hold 50000 bytes" in refused(alone, "import", str(exported), "target")
