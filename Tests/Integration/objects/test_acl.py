@@ -67,6 +67,25 @@ def test_how_a_list_is_written(wire, owner, bucket):
     assert shown == {"CanonicalUser": ["ID", "DisplayName"], "Group": ["URI"]}
 
 
+def test_in_which_order_a_list_is_read(wire, s3, owner, stranger, make_bucket):
+    """No order is promised; clients count on groups before accounts, and on headers in the order of the reference."""
+
+    def order(answer):
+        return [(grant["Grantee"].get("URI") or grant["Grantee"]["ID"], grant["Permission"]) for grant in answer["Grants"]]
+
+    bucket = make_bucket(ACL="public-read-write")
+    expected = [(EVERYONE, "READ"), (EVERYONE, "WRITE"), (owner.id, "FULL_CONTROL")]
+    assert order(s3.get_bucket_acl(Bucket=bucket)) == expected
+    s3.put_object(Bucket=bucket, Key="k", Body=b"", ACL="public-read-write")
+    assert order(s3.get_object_acl(Bucket=bucket, Key="k")) == expected
+    said = {header: f"id={stranger.id}" for _, header in PERMISSIONS}
+    for path in [f"/{bucket}/k", f"/{bucket}"]:
+        assert wire.put(path, query="acl", headers=said).status == 200
+    expected = [(stranger.id, permission) for permission in ["READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL"]]
+    for found in (s3.get_object_acl(Bucket=bucket, Key="k"), s3.get_bucket_acl(Bucket=bucket)):
+        assert order(found) == expected
+
+
 PERMISSIONS = [
     ("FULL_CONTROL", "x-amz-grant-full-control"), ("READ", "x-amz-grant-read"), ("WRITE", "x-amz-grant-write"),
     ("READ_ACP", "x-amz-grant-read-acp"), ("WRITE_ACP", "x-amz-grant-write-acp")]

@@ -47,7 +47,9 @@ extension S3Responder {
         out.element("DisplayName", shown[list.owner]?.displayName)
         out.close("Owner")
         out.open("AccessControlList")
-        for grant in list.grants {
+        // S3 promises no order; there are clients that look for the groups before the accounts.
+        let groupsFirst = list.grants.filter { $0.grantee.isGroup } + list.grants.filter { !$0.grantee.isGroup }
+        for grant in groupsFirst {
             out.open("Grant")
             let schema = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\""
             switch grant.grantee {
@@ -97,6 +99,13 @@ private let grantsMax = 100
 private let malformedACL = S3Error(
     "MalformedACLError", "The XML you provided was not well-formed or did not validate against our published schema")
 
+extension Grant.Grantee {
+    fileprivate var isGroup: Bool {
+        if case .account = self { return false }
+        return true
+    }
+}
+
 extension XMLElement {
     fileprivate func requestedGrantee() throws(S3Error) -> RequestedGrantee {
         if let id = self["ID"]?.text { return .canonicalID(id) }
@@ -108,8 +117,8 @@ extension XMLElement {
 
 extension Request {
     private static let grantFields: [(String, Grant.Permission)] = [
-        ("x-amz-grant-full-control", .fullControl), ("x-amz-grant-read", .read), ("x-amz-grant-write", .write),
-        ("x-amz-grant-read-acp", .readACL), ("x-amz-grant-write-acp", .writeACL),
+        ("x-amz-grant-read", .read), ("x-amz-grant-write", .write), ("x-amz-grant-read-acp", .readACL),
+        ("x-amz-grant-write-acp", .writeACL), ("x-amz-grant-full-control", .fullControl),
     ]
 
     /// The list that headers ask for; nil where none does.
