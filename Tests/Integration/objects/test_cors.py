@@ -121,6 +121,8 @@ def test_headers(open_wire, bucket, rules, allowed, asked, told):
         headers["Access-Control-Request-Headers"] = asked
     answer = open_wire.send("OPTIONS", f"/{bucket}/k", headers=headers)
     assert answer.status == (200 if told else 403)
+    # A refusal tells the page nothing.
+    assert ("access-control-allow-origin" in answer.headers) is told
     if told and asked:
         assert answer.headers["access-control-allow-headers"].replace(" ", "").lower() == asked.replace(" ", "").lower()
 
@@ -140,6 +142,19 @@ def test_the_first_rule_that_fits(open_wire, bucket, rules):
         ("http://a.example", "GET", "2")]:
         answer = open_wire.send("OPTIONS", f"/{bucket}/k", headers={"Origin": origin, "Access-Control-Request-Method": method})
         assert answer.headers["access-control-max-age"] == age
+
+
+def test_a_call_that_says_which_method_it_asks_for(open_wire, bucket, rules):
+    """As a browser does beforehand: that method's rule counts, and not the one of the method that is sent."""
+    rules(rule(methods="GET"))
+
+    def told(asked):
+        answer = open_wire.put(
+            f"/{bucket}/k", headers={"Origin": "http://a.example", "Access-Control-Request-Method": asked})
+        assert answer.status == 403
+        return answer.headers.get("access-control-allow-methods")
+
+    assert told("GET") == "GET" and told("PUT") is None
 
 
 def test_refusals_are_told_too(open_wire, wire, bucket, rules):

@@ -117,8 +117,13 @@ extension S3Responder {
 
     /// What the page behind a call is told, where the bucket's rules let it call.
     func corsFields(_ bucket: String, _ request: Request) async -> HTTPFields {
-        guard let origin = request.headers[.origin], let rules = try? await objects.corsRules(of: bucket) else { return [:] }
-        let rule = rules.first { $0.allows(origin: origin, method: request.method.rawValue, headers: []) }
+        // What is asked beforehand has its own answer, or a refusal that tells the page nothing.
+        guard request.method != .options, let origin = request.headers[.origin],
+            let rules = try? await objects.corsRules(of: bucket)
+        else { return [:] }
+        // A page may say which method it asks for, as it does beforehand.
+        let method = request.headers[.accessControlRequestMethod] ?? request.method.rawValue
+        let rule = rules.first { $0.allows(origin: origin, method: method, headers: []) }
         return rule?.answer(to: origin, headers: nil) ?? [:]
     }
 }
