@@ -16,8 +16,8 @@ extension ObjectsService {
 
     /// Gives a version a retention.
     ///
-    /// - Parameter bypassing: Whether the caller wants to shorten what is retained in governance mode.
-    /// - Throws: `protected` where it would be shortened and may not be.
+    /// - Parameter bypassing: Whether the caller wants to shorten what is retained in governance mode, or to change the mode.
+    /// - Throws: `protected` where it would be shortened or changed and may not be.
     public func setRetention(
         _ retention: Retention?, of name: ObjectName, bypassing: Bool, by caller: Caller
     ) async throws(Fault) {
@@ -26,7 +26,7 @@ extension ObjectsService {
         let now = chance.now()
         if let retention { try retention.check(now: now) }
         try await revise(found, name.key) { detail throws(Fault) in
-            if let held = detail.retention, held.until > now, retention.map({ !$0.isAtLeast(held) }) ?? true {
+            if let held = detail.retention, held.until > now, retention.map({ !$0.extends(held) }) ?? true {
                 guard held.mode == .governance, bypassing else { throw Fault.locked }
             }
             detail.retention = retention
@@ -80,8 +80,8 @@ extension Retention {
         }
     }
 
-    /// Whether nothing is let go of that `other` keeps.
-    func isAtLeast(_ other: Retention) -> Bool { until >= other.until && (mode == .compliance || other.mode == .governance) }
+    /// Whether it is `other`, or `other` for longer: all that a retention may be made into without more ado.
+    func extends(_ other: Retention) -> Bool { until >= other.until && mode == other.mode }
 }
 
 extension ObjectVersion {

@@ -113,7 +113,10 @@ def test_retention_is_set_and_read(s3, wire, locked):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", text)
     # Longer at any time.
     s3.put_object_retention(**asked, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": later(hours=2)})
-    # Shorter, or off, only past the lock.
+    # Of another mode, shorter, or off, only past the lock.
+    stricter = {"Mode": "COMPLIANCE", "RetainUntilDate": later(hours=3)}
+    assert refused(s3.put_object_retention, **asked, Retention=stricter) == (403, "AccessDenied")
+    assert s3.get_object_retention(**asked)["Retention"]["Mode"] == "GOVERNANCE"
     for retention in [{"Mode": "GOVERNANCE", "RetainUntilDate": later(minutes=5)}, {}]:
         assert refused(s3.put_object_retention, **asked, Retention=retention) == (403, "AccessDenied")
         s3.put_object_retention(**asked, Retention=retention, BypassGovernanceRetention=True)
