@@ -96,10 +96,13 @@ extension ObjectsService {
 
     /// The key of a stored object; nil where it is not encrypted.
     ///
-    /// - Parameter customer: The key that the client brings.
-    /// - Throws: `malformedRequest` where the client's key is missing or is none that it needs, `denied` where it is another.
+    /// - Parameters:
+    ///   - customer: The key that the client brings.
+    ///   - mismatch: What is thrown where it is another.
+    /// - Throws: `malformedRequest` where the client's key is missing or is none that it needs.
     func key(
-        of kept: ObjectEncryption?, _ key: ObjectKey, in bucket: Bucket, customer: CustomerKey?
+        of kept: ObjectEncryption?, _ key: ObjectKey, in bucket: Bucket, customer: CustomerKey?,
+        mismatch: Fault = .accessDenied
     ) async throws(Fault) -> SymmetricKey? {
         guard customer == nil || kept?.method == .customer else {
             throw Fault(.malformedRequest, "The encryption parameters are not applicable to this object.", kind: .object)
@@ -121,7 +124,7 @@ extension ObjectsService {
             do {
                 let box = try AES.GCM.SealedBox(combined: sealed)
                 return SymmetricKey(data: try AES.GCM.open(box, using: customer.key, authenticating: Data(belonging.utf8)))
-            } catch { throw Fault.accessDenied }
+            } catch { throw mismatch }
         }
     }
 

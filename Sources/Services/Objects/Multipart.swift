@@ -64,7 +64,10 @@ extension ObjectsService {
         let upload = try await upload(id, of: key, in: bucket)
         try await checkQuota(of: bucket.account, adding: size ?? 0)
         if let name = upload.detail.partChecksum { body.makeChecksum(name) }
-        let sealing = try await self.key(of: upload.detail.encryption, key, in: bucket, customer: customer)
+        let mismatch = Fault(
+            .malformedRequest, "The provided encryption parameters did not match the ones used originally.", kind: .part)
+        let sealing = try await self.key(
+            of: upload.detail.encryption, key, in: bucket, customer: customer, mismatch: mismatch)
         return try await take(body, size: size, sealedWith: sealing, in: bucket) { taken throws(Fault) in
             let checksums = body.checksum.map { [$0.name: $0.value] } ?? [:]
             if let wanted = upload.detail.partChecksum, let made = checksums.keys.first, made != wanted {

@@ -73,11 +73,11 @@ def test_headers_that_nobody_gave_are_not_there(wire, bucket):
 
 
 @pytest.mark.parametrize("sent, kept", [
-    ("aws-chunked", None), ("gzip", "gzip"), ("aws-chunked,gzip", "gzip"), ("gzip, br", "gzip,br")])
+    ("aws-chunked", None), ("gzip", "gzip"), ("aws-chunked,gzip", "gzip"), ("gzip, aws-chunked", "gzip"),
+    ("gzip, br", "gzip, br"), ("gzip,br", "gzip,br")])
 def test_the_framing_is_no_encoding_of_the_object(wire, bucket, sent, kept):
     wire.put(f"/{bucket}/k", b"x", headers={"Content-Encoding": sent})
-    found = wire.head(f"/{bucket}/k").headers.get("content-encoding")
-    assert (found and found.replace(" ", "")) == kept
+    assert wire.head(f"/{bucket}/k").headers.get("content-encoding") == kept
 
 
 def test_metadata(s3, bucket):

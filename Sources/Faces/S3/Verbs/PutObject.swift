@@ -10,7 +10,12 @@ import Objects
 extension S3Responder {
     func putObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         try call.checkPut()
-        var upload = try call.upload(to: name)
+        var upload: ObjectUpload
+        do { upload = try call.upload(to: name) } catch {
+            // Who may not write is told that, whatever else is wrong with the call.
+            _ = try await objects.bucket(name.bucket, key: name.key, for: .putObject, by: call.caller)
+            throw error
+        }
         upload.size = call.bodyLength
         if upload.detail.retention != nil || upload.detail.isHeld != nil, !call.request.statesDigest {
             throw S3Error(
@@ -100,8 +105,10 @@ extension ObjectDetail {
         }
         // The framing is the transfer's and not the object's.
         if let encoding = headers["content-encoding"] {
-            let own = encoding.split(separator: ",").map { trimmed($0) }.filter { $0 != "aws-chunked" }
-            headers["content-encoding"] = own.isEmpty ? nil : own.joined(separator: ",")
+            let all = encoding.split(separator: ",").map { trimmed($0) }
+            let own = all.filter { $0 != "aws-chunked" }
+            // Spelled as it came where there is nothing to take out.
+            if own.count < all.count { headers["content-encoding"] = own.isEmpty ? nil : own.joined(separator: ",") }
         }
         var bytes = 0
         for field in request.headers where field.name.canonicalName.hasPrefix("x-amz-meta-") {
