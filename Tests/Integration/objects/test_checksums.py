@@ -288,6 +288,12 @@ def test_checksums_of_parts(wire, bucket, name, type):
     assert done.status == 200 and (done.text(f"Checksum{name}"), done.text("ChecksumType")) == (expected, type)
     head = wire.head(f"/{bucket}/k", headers={"x-amz-checksum-mode": "ENABLED"})
     assert (head.headers[header], head.headers["x-amz-checksum-type"]) == (expected, type)
+    # Of a part, its own.
+    for number, body in enumerate(bodies, 1):
+        for read in (wire.head, wire.get):
+            part = read(f"/{bucket}/k", query=f"partNumber={number}", headers={"x-amz-checksum-mode": "ENABLED"})
+            assert (part.headers[header], part.headers["x-amz-checksum-type"]) == (sum_of(name, body), type)
+        assert part.body == body and header not in wire.head(f"/{bucket}/k", query=f"partNumber={number}").headers
 
 
 def test_checksums_of_parts_that_are_joined(wire, bucket):

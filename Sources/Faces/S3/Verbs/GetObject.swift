@@ -22,7 +22,8 @@ extension S3Responder {
         if found.isNotModified { return notModified(found) }
         let wanted = asked.ifUnreplaced(found, call)
         if wanted != .whole, range.isEmpty, found.version.size > 0 || wanted != .part(1) { throw unsatisfiable(wanted, found) }
-        let (status, fields) = head(of: found, name, wanted, range, call)
+        let sums = try await checksums(of: found, wanted, range, call)
+        let (status, fields) = head(of: found, name, wanted, range, sums, call)
         // The head is not sent before the first bytes are found good.
         let bytes = source.makeAsyncIterator()
         let first = try await bytes.next()
@@ -47,7 +48,8 @@ extension S3Responder {
         if found.isNotModified { return notModified(found) }
         let wanted = try WantedBytes(call).ifUnreplaced(found, call)
         guard let range = try await stretch(wanted, of: found) else { throw unsatisfiable(wanted, found) }
-        let (status, fields) = head(of: found, name, wanted, range, call)
+        let sums = try await checksums(of: found, wanted, range, call)
+        let (status, fields) = head(of: found, name, wanted, range, sums, call)
         return Response(status: status, headers: fields)
     }
 
@@ -70,8 +72,20 @@ extension S3Responder {
         }
     }
 
+    /// The checksums that a reader asks for: those of the whole, or of the part; none of another stretch.
+    private func checksums(
+        of found: StoredObject, _ wanted: WantedBytes, _ range: Range<Int64>, _ call: S3Call
+    ) async throws(Fault) -> [String: String] {
+        guard call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" else { return [:] }
+        if case .part(let number) = wanted, found.version.detail.parts != nil {
+            return try await objects.parts(of: found).first { $0.number == number }?.checksums ?? [:]
+        }
+        return range == 0..<found.version.size ? found.version.detail.checksums : [:]
+    }
+
     private func head(
-        of found: StoredObject, _ name: ObjectName, _ wanted: WantedBytes, _ range: Range<Int64>, _ call: S3Call
+        of found: StoredObject, _ name: ObjectName, _ wanted: WantedBytes, _ range: Range<Int64>, _ checksums: [String: String],
+        _ call: S3Call
     ) -> (status: HTTPResponse.Status, fields: HTTPFields) {
         let version = found.version
         var fields = HTTPFields()
@@ -95,11 +109,8 @@ extension S3Responder {
         if name.version == nil { fields[.expiration] = expiry(of: name.key, found) }
         override(&fields, call.query)
         fields[.contentLength] = String(range.upperBound - range.lowerBound)
-        // A checksum is of the whole.
-        if range.lowerBound == 0, range.upperBound == version.size, call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED" {
-            for (name, value) in version.detail.checksums { fields.set(name, value) }
-            if !version.detail.checksums.isEmpty { fields[.checksumType] = version.detail.shownChecksumType }
-        }
+        for (name, value) in checksums { fields.set(name, value) }
+        if !checksums.isEmpty { fields[.checksumType] = version.detail.shownChecksumType }
         if case .part = wanted { fields[.partsCount] = version.detail.parts.map(String.init) }
         guard wanted != .whole else { return (.ok, fields) }
         // Nothing at all has no range.
