@@ -14,6 +14,9 @@ enum S3Claim: Sendable {
     ///
     /// - Throws: What S3 says to a claim that cannot be read.
     init?(_ request: SignatureV4.Request) throws(S3Error) {
+        var request = request
+        // An empty header says as little as none.
+        request.headers.removeAll { $0.name == "authorization" && trimmed($0.value).isEmpty }
         do throws(SignatureV2.Refusal) {
             if let claim = try SignatureV2.Claim(request) {
                 self = .version2(claim)
@@ -22,6 +25,9 @@ enum S3Claim: Sendable {
         } catch { throw S3Error(error) }
         do throws(SignatureV4.Refusal) { self = .version4(try SignatureV4.Claim(request)) } catch {
             if case .missingAuthenticationToken = error { return nil }
+            if case .incompleteSignature = error, !request.isPresigned, !request.isDated {
+                throw S3Error(SignatureV2.Refusal.missingDate)
+            }
             throw S3Error(error, isPresigned: request.isPresigned)
         }
     }
@@ -115,6 +121,13 @@ extension SignatureV4.Request {
     /// The bucket that the Host header names.
     fileprivate var bucketHost: String? {
         headers.first { $0.name == "host" }.flatMap { BucketHost($0.value) }?.bucket
+    }
+
+    /// Whether a header says when it was signed.
+    fileprivate var isDated: Bool {
+        func value(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+        guard let text = value("x-amz-date") ?? value("date") else { return false }
+        return Instant(iso8601: text) != nil || HTTPDate.parse(text) != nil
     }
 
     /// Whether it is signed in its address.
