@@ -91,9 +91,13 @@ extension ObjectsService {
         }
     }
 
-    /// Whether a bucket's policy opens it to everyone; nil where it has none.
-    public func isPolicyPublic(of name: String, by caller: Caller) async throws(Fault) -> Bool? {
-        try policies.compiled(for: try await bucket(name, for: .getBucketPolicyStatus, by: caller))?.isPublic
+    /// Whether a bucket's policy, or its list, opens it to everyone.
+    public func isPublic(_ name: String, by caller: Caller) async throws(Fault) -> Bool {
+        let bucket = try await bucket(name, for: .getBucketPolicyStatus, by: caller)
+        if try policies.compiled(for: bucket)?.isPublic == true { return true }
+        let settings = bucket.settings
+        guard settings.ownership != .bucketOwnerEnforced, settings.publicAccess?.ignoresACLs != true else { return false }
+        return settings.grants?.contains(where: \.isPublic) == true
     }
 
     /// - Throws: `listsGrantToOthers` where lists are to be turned off that grant something to others.

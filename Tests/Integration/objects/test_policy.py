@@ -37,7 +37,6 @@ def may(client, name, **arguments):
 
 def test_a_policy_is_set_read_and_removed(s3, wire, bucket):
     assert refused(s3.get_bucket_policy, Bucket=bucket) == (404, "NoSuchBucketPolicy")
-    assert refused(s3.get_bucket_policy_status, Bucket=bucket) == (404, "NoSuchBucketPolicy")
     text = policy(statement(bucket, "s3:GetObject"))
     assert status(s3.put_bucket_policy(Bucket=bucket, Policy=text)) == 204
     assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]) == json.loads(text)
@@ -368,6 +367,24 @@ PUBLIC = [
 def test_whether_a_policy_is_public(s3, stranger, bucket, say, more, principal, is_public):
     say(bucket, {**statement(bucket, "s3:GetObject", principal=principal or {"AWS": stranger.number}), **more})
     assert s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"] is is_public
+
+
+@pytest.mark.parametrize("name, is_public", [("private", False), ("public-read", True), ("authenticated-read", True)])
+def test_whether_a_bucket_without_a_policy_is_public(s3, bucket, name, is_public):
+    """By its list, while lists are heard."""
+
+    def found():
+        return s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]
+
+    s3.put_bucket_acl(Bucket=bucket, ACL=name)
+    assert found() is is_public
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True})
+    assert found() is False
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    s3.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+    assert found() is False
 
 
 def test_what_is_not_there_is_hidden_from_who_may_not_list(s3, other, anonymous, bucket, say):

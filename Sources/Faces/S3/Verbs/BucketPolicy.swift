@@ -34,7 +34,7 @@ extension S3Responder {
     }
 
     func getBucketPolicyStatus(_ bucket: String, _ call: S3Call) async throws -> Response {
-        guard let isPublic = try await objects.isPolicyPublic(of: bucket, by: call.caller) else { throw noPolicy }
+        let isPublic = try await objects.isPublic(bucket, by: call.caller)
         var out = XMLWriter()
         out.declaration()
         out.open("PolicyStatus", namespace: s3Namespace)
