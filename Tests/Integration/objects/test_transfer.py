@@ -382,7 +382,7 @@ def test_links_and_terminals(alone, tmp_path, exported):
     lines[3].update(key="\x1b[2J\u202e\u009b", leftOut="a\x07b")
     index.write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = alone.karri("objects", "import", str(exported), "target", check=False)
-    assert done.returncode == 1 and r"\u{1b}[2J\u{202e}\u{9b}: left out: a\u{7}b" in done.stderr
+    assert done.returncode == 1 and r"\u{1B}[2J\u{202E}\u{9B}: left out: a\u{7}b" in done.stderr
     assert not {"\x1b", "\x07", "\u202e", "\u009b"} & set(done.stderr)
     # An export that cannot go on leaves no half file.
     (exported / "index.jsonl").unlink()
