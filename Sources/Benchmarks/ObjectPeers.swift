@@ -29,13 +29,15 @@ final class PeerProcess: Sendable {
 
     /// Ends it and its children.
     func end() {
-        for process in Processes.family(of: id).ids { kill(process, SIGTERM) }
-        let patience = ContinuousClock.now + .seconds(5)
+        let family = Processes.family(of: id).ids
+        for process in family { kill(process, SIGTERM) }
+        // Its children are waited for too: one that is left would answer for the next run's. Who reaps them is
+        // not known, so that they are killed after a while and not waited for for ever.
+        let end = ContinuousClock.now + .seconds(5)
+        while family.contains(where: { $0 != id && kill($0, 0) == 0 }), ContinuousClock.now < end { usleep(20_000) }
+        for process in family { kill(process, SIGKILL) }
         var status: Int32 = 0
-        while waitpid(id, &status, WNOHANG) == 0 {
-            if ContinuousClock.now > patience { kill(id, SIGKILL) }
-            usleep(20_000)
-        }
+        waitpid(id, &status, 0)
     }
 }
 
