@@ -137,23 +137,27 @@ import Testing
 
     /// A machine's entry comes with its disk's, after its image's copy.
     @Test func inOrder() async throws {
-        try await TestCloud.with(.sqlite, { $0.hosts = 1 }) { cloud in
+        try await TestCloud.with(.sqlite, { $0.hosts = 2 }) { cloud in
             let controller = try await controller(cloud)
-            let host = TestHost(cloud.hosts[0].name)
-            try await inSession(cloud, controller, [host]) {
+            // The first host's pool has the image since its import, the second's has no copy yet.
+            let (first, host) = (TestHost(cloud.hosts[0].name), TestHost(cloud.hosts[1].name))
+            try await inSession(cloud, controller, [first, host]) {
                 cloud.owner.script { $0.isSilent = true }
-                let made = try await cloud.compute.launch(cloud.request(), by: cloud.call(cloud.first))
-                let machine = made[0].instance.id.hex
-                let disk = made[0].attachments[0].volume.hex
+                let both = try await cloud.compute.launch(cloud.request(2), by: cloud.call(cloud.first))
+                let made = try #require(both.first { $0.holding?.host == cloud.hosts[1].id })
+                let other = try #require(both.first { $0.holding?.host == cloud.hosts[0].id })
+                let machine = made.instance.id.hex
+                let disk = made.attachments[0].volume.hex
                 try await cloud.settle()
                 try await until { self.keys(host, Section.images) == [cloud.image.id.hex] }
+                try await until { self.keys(first, Section.machines) == [other.instance.id.hex] }
                 #expect(keys(host, Section.disks) == [])
                 #expect(keys(host, Section.machines) == [])
                 cloud.owner.script { $0.isSilent = false }
                 try await cloud.settle()
                 try await until { self.keys(host, Section.machines) == [machine] && self.keys(host, Section.edge) == [machine] }
                 #expect(keys(host, Section.disks) == [disk])
-                _ = try await cloud.compute.terminate([made[0].instance.id], by: cloud.call(cloud.first))
+                _ = try await cloud.compute.terminate([made.instance.id], by: cloud.call(cloud.first))
                 try await cloud.settle()
                 try await until { self.keys(host, Section.machines) == [] && self.keys(host, Section.disks) == [] }
                 #expect(keys(host, Section.edge) == [])

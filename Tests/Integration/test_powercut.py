@@ -88,11 +88,13 @@ def test_a_power_cut_under_real_machines(disk):
         [machine] = cloud.instances([elder])
         cloud.ssh(key, machine["PublicIpAddress"], "echo kept > /root/kept; sync", seconds=240)
 
-        def work(_):
-            # One after another, so that the cuts fall into the making of disks.
+        def work(enough):
+            # One after another, so that the cuts fall into the making of disks, and the last ones into the boots.
             for number in range(1, 4):
                 load.launch(number)
                 time.sleep(random.uniform(0, 1))
+            while not enough():
+                time.sleep(0.1)
 
         copy, (acknowledged, _) = random.choice(disk.cuts_while(random, 4, load.acknowledged_and_ended, work))
         ending.switch_off(cloud)
