@@ -59,7 +59,7 @@ let house: [Part] = [
     Part(name: "Meters", folder: "Foundation/Meters", uses: ["Model"], tested: true),
     Part(
         name: "Platform", folder: "Foundation/Platform", uses: ["Model", "CLinux"],
-        products: ["Logging", "Subprocess"], tested: true),
+        products: ["Logging", "NIOPosix", "Subprocess"], tested: true),
     Part(name: "Authority", folder: "Foundation/Authority", uses: ["Model"], products: ["Crypto", "CryptoExtras"], tested: true),
     Part(
         name: "Certificates", folder: "Foundation/Certificates", uses: ["Model", "Platform"],

@@ -4,7 +4,6 @@ import Authority
 import Crypto
 import FoundationEssentials
 import Model
-import ObjectStorage
 import Platform
 
 /// A key of the key service.

@@ -4,6 +4,7 @@
 import Checksums
 import Model
 import NIOCore
+import Platform
 import Synchronization
 
 enum Stretches {

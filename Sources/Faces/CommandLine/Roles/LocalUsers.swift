@@ -3,7 +3,6 @@
 import Authority
 import FoundationEssentials
 import Model
-import ObjectStorage
 import Objects
 import Platform
 import Synchronization

@@ -2,7 +2,6 @@
 
 import FoundationEssentials
 import Model
-import ObjectStorage
 import Outbound
 import Platform
 import Synchronization

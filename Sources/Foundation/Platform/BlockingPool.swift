@@ -1,4 +1,4 @@
-//  Where an object store's work runs that waits for the disk: never on an event loop, nor where tasks run.
+//  Where work runs that waits for the disk: never on an event loop, nor where tasks run.
 
 import Model
 import NIOPosix
