@@ -14,9 +14,12 @@ enum S3Claim: Sendable {
     ///
     /// - Throws: What S3 says to a claim that cannot be read.
     init?(_ request: SignatureV4.Request) throws(S3Error) {
+        func saysNothing(_ header: (name: String, value: String)) -> Bool {
+            header.name == "authorization" && trimmed(header.value).isEmpty
+        }
         var request = request
-        // An empty header says as little as none.
-        request.headers.removeAll { $0.name == "authorization" && trimmed($0.value).isEmpty }
+        // An empty header says as little as none. The headers are copied only then.
+        if request.headers.contains(where: saysNothing) { request.headers.removeAll(where: saysNothing) }
         do throws(SignatureV2.Refusal) {
             if let claim = try SignatureV2.Claim(request) {
                 self = .version2(claim)

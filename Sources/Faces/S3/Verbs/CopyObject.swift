@@ -16,7 +16,7 @@ extension S3Responder {
         directives.customer = try call.request.customerKey(.source)
         directives.checksum = try call.header("x-amz-checksum-algorithm").map(ChecksumAlgorithm.init(asked:))
         let (found, stored) = try await objects.copy(
-            source.name, sourceConditions: source.conditions, to: try call.upload(to: name), directives, by: call.caller)
+            source.name, sourceConditions: source.conditions, to: try await upload(to: name, call), directives, by: call.caller)
         var response = about(
             stored, copied("CopyObjectResult", stored.version.entityTag, stored.version.modified, stored.version.detail.checksums))
         response.headers[.copySourceVersionID] = found.shownVersion?.spelled

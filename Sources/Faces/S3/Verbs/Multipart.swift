@@ -12,7 +12,7 @@ extension S3Responder {
     func createMultipartUpload(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         try call.checkPut(needsLength: false)
         try await call.discardBody()
-        var upload = try call.upload(to: name)
+        var upload = try await upload(to: name, call)
         let checksum = try call.request.partChecksum()
         upload.detail.partChecksum = checksum?.algorithm.header
         upload.detail.checksumType = checksum?.type.rawValue

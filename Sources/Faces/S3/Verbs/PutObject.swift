@@ -10,12 +10,7 @@ import Objects
 extension S3Responder {
     func putObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         try call.checkPut()
-        var upload: ObjectUpload
-        do { upload = try call.upload(to: name) } catch {
-            // Who may not write is told that, whatever else is wrong with the call.
-            _ = try await objects.bucket(name.bucket, key: name.key, for: .putObject, by: call.caller)
-            throw error
-        }
+        var upload = try await upload(to: name, call)
         upload.size = call.bodyLength
         if upload.detail.retention != nil || upload.detail.isHeld != nil, !call.request.statesDigest {
             throw S3Error(
@@ -36,6 +31,16 @@ extension S3Responder {
 }
 
 extension S3Responder {
+    /// What a call says of an object that is to be stored.
+    ///
+    /// - Throws: What is wrong with it; that the caller may not write to who may not, whatever else is wrong.
+    func upload(to name: ObjectName, _ call: S3Call) async throws -> ObjectUpload {
+        do { return try call.upload(to: name) } catch {
+            _ = try await objects.bucket(name.bucket, key: name.key, for: .putObject, by: call.caller)
+            throw error
+        }
+    }
+
     /// When lifecycle rules say that an object expires; nil where they say nothing.
     func expiry(of key: ObjectKey, _ stored: StoredObject) -> String? {
         objects.expiry(of: key, stored).map { when, rule in
@@ -62,7 +67,7 @@ extension S3Call {
     private static let unbuiltPutHeaders = ["x-amz-write-offset-bytes"]
 
     /// What the headers say of an object that is to be stored.
-    func upload(to name: ObjectName) throws -> ObjectUpload {
+    fileprivate func upload(to name: ObjectName) throws -> ObjectUpload {
         var upload = ObjectUpload(bucket: name.bucket, key: name.key)
         upload.event = form == nil ? .put : .post
         upload.detail = try ObjectDetail(of: request)
