@@ -35,7 +35,7 @@ extension ObjectsService {
 
     private func salt(of piece: ObjectPart, _ body: BodyReference, in bucket: Bucket) async throws(Fault) -> [UInt8] {
         let end = piece.start + Int64(SealedBytes.saltBytes)
-        let bytes = SealedStream(try await backend.read(body, piece.start..<end, in: bucket))
+        let bytes = BodyCutter(sealed: try await backend.read(body, piece.start..<end, in: bucket))
         return try await bytes.salt()
     }
 }
@@ -53,7 +53,7 @@ private struct SealedPiece: Sendable {
 private final class SealedReader: Sendable {
     private let key: SymmetricKey
     private let pieces: [SealedPiece]
-    private let stream: SealedStream
+    private let stream: BodyCutter
     private let state: Mutex<(next: Int, salt: [UInt8]?, opener: BodyOpener?)>
 
     /// - Parameters:
@@ -62,7 +62,7 @@ private final class SealedReader: Sendable {
     init(key: SymmetricKey, salt: [UInt8]?, pieces: [SealedPiece], _ bytes: BodySource) {
         self.key = key
         self.pieces = pieces
-        stream = SealedStream(bytes)
+        stream = BodyCutter(sealed: bytes)
         state = Mutex((0, salt, nil))
     }
 
@@ -76,61 +76,21 @@ private final class SealedReader: Sendable {
             if known == nil { salt = try await stream.salt() }
             let sealed = SealedBytes.sealedRange(of: wanted.part, in: wanted.length)
             let begun = BodyOpener(
-                key, salt: salt, source: stream.next(sealed.upperBound - sealed.lowerBound), range: wanted.part)
+                key, salt: salt, source: stream.piece(sealed.upperBound - sealed.lowerBound), range: wanted.part)
             state.withLock { $0 = (next + 1, nil, begun) }
         }
     }
 }
 
-/// Sealed bytes, so many at a time.
-private final class SealedStream: Sendable {
-    private let source: BodySource.Iterator
-    private let waiting = Mutex<ByteBuffer?>(nil)
+extension BodyCutter {
+    /// Of sealed bytes, which the backend has all of.
+    fileprivate convenience init(sealed source: BodySource) { self.init(source, short: ObjectFaults.bodyIsDamaged) }
 
-    init(_ source: BodySource) { self.source = source.makeAsyncIterator() }
-
-    func salt() async throws(Fault) -> [UInt8] {
-        let bytes = next(Int64(SealedBytes.saltBytes)).makeAsyncIterator()
+    /// What a sealed piece begins with.
+    fileprivate func salt() async throws(Fault) -> [UInt8] {
+        let bytes = piece(Int64(SealedBytes.saltBytes)).makeAsyncIterator()
         var salt: [UInt8] = []
-        while let piece = try await bytes.next() { salt += piece.readableBytesView }
+        while let some = try await bytes.next() { salt += some.readableBytesView }
         return salt
-    }
-
-    /// The next so many bytes.
-    func next(_ count: Int64) -> BodySource {
-        let left = SealedStretch(of: self, count)
-        return BodySource { () throws(Fault) in try await left.next() }
-    }
-
-    /// Some of the bytes that come next, so many at most.
-    fileprivate func some(_ most: Int64) async throws(Fault) -> ByteBuffer? {
-        let kept = waiting.withLock { waiting in
-            defer { waiting = nil }
-            return waiting
-        }
-        var bytes = kept
-        if bytes == nil { bytes = try await source.next() }
-        guard var bytes else { return nil }
-        let taken = bytes.readSlice(length: min(bytes.readableBytes, Int(clamping: most)))
-        if bytes.readableBytes > 0 { waiting.withLock { [bytes] in $0 = bytes } }
-        return taken
-    }
-}
-
-/// So many bytes of a stream.
-private final class SealedStretch: Sendable {
-    private let stream: SealedStream
-    private let left: Mutex<Int64>
-
-    init(of stream: SealedStream, _ count: Int64) {
-        self.stream = stream
-        left = Mutex(count)
-    }
-
-    func next() async throws(Fault) -> ByteBuffer? {
-        let most = left.withLock(\.self)
-        guard most > 0, let bytes = try await stream.some(most) else { return nil }
-        left.withLock { $0 -= Int64(bytes.readableBytes) }
-        return bytes
     }
 }

@@ -14,6 +14,9 @@ actor BucketImport {
     private let store: TransferStore
     private var progress = TransferProgress()
     private var total = 0
+    private let executor = BlockingExecutor(name: "karri.transfer.import")
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// How many versions of one key are remembered, which are brought in the oldest first: some hundred megabytes.
     private static let versionsMax = 100_000

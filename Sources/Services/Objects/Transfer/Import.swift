@@ -8,7 +8,6 @@ import Model
 import NIOCore
 import ObjectStorage
 import Platform
-import Synchronization
 
 /// What is known of a version that is to be brought in.
 public enum ImportStanding: Sendable, Hashable {
@@ -135,7 +134,8 @@ extension ObjectsService {
         let version = try await ImportedVersion(record, in: bucket, of: self)
         if record.isMarker { return try await version.keepMarker() }
         try await checkQuota(of: bucket.account, adding: record.size)
-        let body = BodyCutter(bytes)
+        let body = BodyCutter(
+            bytes, short: Fault(.malformedRequest, "its body is shorter than its record says", kind: .object))
         return record.parts == nil ? try await version.keepWhole(body) : try await version.keepParts(body)
     }
 
@@ -199,12 +199,19 @@ private final class ImportedVersion: Sendable {
         _ taken: (size: Int64, entityTag: String, body: BodyReference), _ bytes: BodyCutter,
         _ checksum: (name: String, value: String)?
     ) async throws(Fault) -> [String] {
-        try await bytes.end()
+        try await checkEnd(of: bytes)
         var detail = detail
         if let (name, value) = checksum { detail.checksums = [name: value] }
         let version = version(size: taken.size, entityTag: record.etag ?? taken.entityTag, body: taken.body, detail)
         return try await objects.backend.change(key, in: bucket) { [self] change throws(Fault) in
             try place(version, in: change)
+        }
+    }
+
+    /// - Throws: What the sender finds wrong with what has come.
+    private func checkEnd(of body: BodyCutter) async throws(Fault) {
+        guard try await body.isAtEnd() else {
+            throw Fault(.malformedRequest, "its body is longer than its record says", kind: .object)
         }
     }
 
@@ -241,7 +248,7 @@ private final class ImportedVersion: Sendable {
             let tag = try await take(part, place + 1, of: id, StoredObjectBody(source: body.piece(part.size)))
             hash.update(data: bytes(hexDigits: tag) ?? [])
         }
-        try await body.end()
+        try await checkEnd(of: body)
         var detail = detail
         detail.upload = id
         detail.parts = parts.count
@@ -391,52 +398,5 @@ extension ObjectsService {
             _ = try await keys.name(of: name, for: owner)
             return true
         } catch { return false }
-    }
-}
-
-/// Cuts the bytes of a body where its parts end.
-private final class BodyCutter: Sendable {
-    private let source: BodySource.Iterator
-    /// What has come and belongs to the next part.
-    private let waiting = Mutex(ByteBuffer())
-
-    init(_ source: BodySource) { self.source = source.makeAsyncIterator() }
-
-    /// The next so many bytes, to be read to their end before others are.
-    func piece(_ size: Int64) -> BodySource {
-        let left = Mutex(size)
-        return BodySource { [self] () throws(Fault) in
-            let wanted = left.withLock(\.self)
-            guard wanted > 0 else { return nil }
-            let bytes = try await next(Int(clamping: wanted))
-            left.withLock { $0 -= Int64(bytes.readableBytes) }
-            return bytes
-        }
-    }
-
-    /// To be called when no more is to come.
-    ///
-    /// - Throws: What the sender finds wrong with what has come.
-    func end() async throws(Fault) {
-        var extra = waiting.withLock { $0.readableBytes > 0 }
-        if !extra, let more = try await source.next() { extra = more.readableBytes > 0 }
-        guard !extra else { throw Fault(.malformedRequest, "its body is longer than its record says", kind: .object) }
-    }
-
-    private func next(_ most: Int) async throws(Fault) -> ByteBuffer {
-        var bytes = waiting.withLock { waiting in
-            defer { waiting = ByteBuffer() }
-            return waiting
-        }
-        while bytes.readableBytes == 0 {
-            guard let more = try await source.next() else {
-                throw Fault(.malformedRequest, "its body is shorter than its record says", kind: .object)
-            }
-            bytes = more
-        }
-        let head = bytes.readSlice(length: min(most, bytes.readableBytes)) ?? ByteBuffer()
-        let rest = bytes
-        waiting.withLock { $0 = rest }
-        return head
     }
 }
