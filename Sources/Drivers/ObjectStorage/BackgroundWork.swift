@@ -8,7 +8,7 @@ public protocol BackgroundWork: Sendable {
     var name: String { get }
     /// Gives an element when there is something to do since the last was taken. It is iterated once.
     var wakes: AsyncStream<Void> { get }
-    /// The least time from the end of one round to the beginning of another that nobody asked for.
+    /// The least time from the end of one round to the beginning of the next.
     var rest: Duration { get }
 
     /// Does what there is to do. Rounds of one work do not run side by side.

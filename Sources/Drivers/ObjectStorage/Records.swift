@@ -246,5 +246,5 @@ public enum ObjectFaults {
     public static let bucketIsNotEmpty = Fault(.inUse, "The bucket you tried to delete is not empty", kind: .bucket)
     /// Another version has taken its place since it was found.
     public static let bodyIsGone = Fault(.notFound, "The version has been replaced and its body is gone.", kind: .object)
-    static let bodyIsDamaged = Fault(.storage, "A stored body is not as it was written.", kind: .object)
+    public static let bodyIsDamaged = Fault(.storage, "A stored body is not as it was written.", kind: .object)
 }

@@ -66,6 +66,7 @@ public typealias FindAccountRequest = Karri_Fabric_FindAccountRequest
 public typealias FindAccountReply = Karri_Fabric_FindAccountReply
 
 public typealias EventAdministration = Karri_Fabric_EventAdministration
+public typealias FeedEvent = Karri_Fabric_FeedEvent
 public typealias ReadEventsRequest = Karri_Fabric_ReadEventsRequest
 
 /// The sections of a host's document.

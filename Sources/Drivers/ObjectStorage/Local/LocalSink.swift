@@ -14,9 +14,9 @@ actor LocalSink: BodySink {
     private var gatheredBytes = 0
     /// The room that a middling body has in memory.
     private var room: SegmentRoom?
-    private var file: (id: UInt64, open: OpenFile)?
-    /// The number of a file that was begun, whether there is one or not.
+    /// The number of a file that was begun, whether it could be made or not.
     private var loose: UInt64?
+    private var file: OpenFile?
     /// How much of a file is written.
     private var written: Int64 = 0
     private var checksums = StretchChecksums()
@@ -50,8 +50,7 @@ actor LocalSink: BodySink {
         loose = id
         let path = shard.files.path(id)
         let reserved = reserved
-        let open = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved) }
-        file = (id, open)
+        file = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved) }
     }
 
     /// How long its file is made at first.
@@ -67,7 +66,7 @@ actor LocalSink: BodySink {
         self.checksums = try await BlockingPool.run { () throws(Fault) in
             var (place, checks) = (from, checksums)
             for piece in pieces {
-                try file.open.write(piece, at: place)
+                try file.write(piece, at: place)
                 place += Int64(piece.readableBytes)
                 checks.take(piece)
             }
@@ -84,15 +83,15 @@ actor LocalSink: BodySink {
         if file == nil, gatheredBytes <= LocalBackend.inlineBytesMax {
             return .inline(id: 0, bytes: gathered.flatMap { Array($0.readableBytesView) })
         }
-        guard let file else { return try await finishSegment() }
+        guard let file, let loose else { return try await finishSegment() }
         try await write()
-        let (path, length, isCut) = (shard.files.path(file.id), written, reserved > written)
+        let (path, length, isCut) = (shard.files.path(loose), written, reserved > written)
         try await BlockingPool.run { () throws(Fault) in
-            if isCut { try file.open.cut(to: length) }
-            try file.open.sync()
+            if isCut { try file.cut(to: length) }
+            try file.sync()
             try AtomicFile.syncFolder(of: path)
         }
-        return .file(id: file.id, checksums: checksums.finish())
+        return .file(id: loose, checksums: checksums.finish())
     }
 
     private func finishSegment() async throws(Fault) -> BodyReference {

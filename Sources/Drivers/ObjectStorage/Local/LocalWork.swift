@@ -30,10 +30,9 @@ struct GarbageWork: BackgroundWork {
 
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
         room.look()
-        var removed = 0
-        // A shard that fails leaves the others alone.
-        var failure: Fault?
+        var (removed, failure) = (0, Fault?.none)
         for shard in shards {
+            // One that fails leaves the others alone.
             do throws(Fault) { try await shard.collector.collect(progress, &removed) } catch { failure = failure ?? error }
         }
         if let failure { throw failure }
@@ -53,10 +52,9 @@ struct CompactionWork: BackgroundWork {
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
         room.look()
         let isShort = room.isShort
-        var done = Compaction()
-        // A shard that fails leaves the others alone.
-        var failure: Fault?
+        var (done, failure) = (Compaction(), Fault?.none)
         for shard in shards {
+            // One that fails leaves the others alone.
             do throws(Fault) {
                 if isShort { try await shard.giveBack() }
                 try await shard.compactor.compactAll(progress, &done)

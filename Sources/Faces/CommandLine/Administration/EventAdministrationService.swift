@@ -14,7 +14,7 @@ struct EventAdministrationService: EventAdministration.SimpleServiceProtocol {
     private static let interval = Duration.milliseconds(200)
 
     func readEvents(
-        request: ReadEventsRequest, response: RPCWriter<Karri_Fabric_FeedEvent>, context: ServerContext
+        request: ReadEventsRequest, response: RPCWriter<Fabric.FeedEvent>, context: ServerContext
     ) async throws {
         var number = request.after
         let bucket = request.bucket.isEmpty ? nil : request.bucket
@@ -25,7 +25,7 @@ struct EventAdministrationService: EventAdministration.SimpleServiceProtocol {
             }
             for event in events {
                 try await response.write(
-                    Karri_Fabric_FeedEvent.with {
+                    Fabric.FeedEvent.with {
                         $0.number = event.number
                         $0.body = event.body
                     })
