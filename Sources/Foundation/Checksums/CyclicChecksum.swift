@@ -1,6 +1,6 @@
 //  Cyclic redundancy checks as S3 and storage formats use them: bits reflected, all ones before and
 //  after. Eight tables take eight bytes a step (Kounavis and Berry, "A Systematic Approach to Building
-//  High Performance Software-Based CRC Generators"); where the processor knows the polynomial, it does it.
+//  High Performance Software-Based CRC Generators"); where the processor multiplies without carries, 64.
 
 import CChecksums
 
@@ -70,44 +70,48 @@ public struct CyclicChecksum<Word: FixedWidthInteger & UnsignedInteger & Sendabl
         }
         return tables
     }
+
+    /// What the folding of bytes multiplies by (`karri_crc64`).
+    ///
+    /// - Parameter polynomial: Reflected: the lowest bit stands for the highest power.
+    private static func powers(reflected polynomial: Word) -> [UInt64] {
+        [575, 511, 191, 127].map { exponent in
+            let highest: Word = 1 << Word(Word.bitWidth - 1)
+            let power = (0..<exponent).reduce(highest) { power, _ in power & 1 == 1 ? power >> 1 ^ polynomial : power >> 1 }
+            return UInt64(power) << UInt64(UInt64.bitWidth - Word.bitWidth)
+        }
+    }
+
+    /// - Parameter loop: Takes bytes into a check by tables and, where given, powers.
+    private init(
+        _ polynomial: Word, _ folds: Bool,
+        _ loop: @escaping @Sendable ([Word], [UInt64]?, _ check: Word, UnsafeRawBufferPointer) -> Word
+    ) {
+        let tables = Self.tables(reflected: polynomial)
+        let powers = folds ? Self.powers(reflected: polynomial) : nil
+        self.polynomial = polynomial
+        take = { loop(tables, powers, $0, $1) }
+    }
 }
 
 extension CyclicChecksum where Word == UInt32 {
     /// ISO 3309, as in zlib.
-    public static let crc32 = sliced(0xedb8_8320)
+    public static let crc32 = CyclicChecksum(reflected: 0xedb8_8320)
     /// Castagnoli's (RFC 3720, section 12.1).
-    public static let crc32c =
-        karri_has_crc32c_instruction() != 0
-        ? CyclicChecksum(take: { karri_crc32c_instruction($0, $1.baseAddress, $1.count) }, polynomial: castagnoli)
-        : crc32cByTables
-    static let crc32cByTables = sliced(castagnoli)
-    private static let castagnoli: UInt32 = 0x82f6_3b78
+    public static let crc32c = CyclicChecksum(reflected: 0x82f6_3b78)
 
-    private static func sliced(_ polynomial: UInt32) -> CyclicChecksum {
-        let tables = tables(reflected: polynomial)
-        return CyclicChecksum(take: { karri_crc32_sliced(tables, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
+    /// - Parameter folds: Whether bytes are folded by multiplication, which the processor must be able to do.
+    init(reflected polynomial: UInt32, folds: Bool = karri_has_carryless_multiplication() != 0) {
+        self.init(polynomial, folds) { karri_crc32($0, $1, $2, $3.baseAddress, $3.count) }
     }
 }
 
 extension CyclicChecksum where Word == UInt64 {
     /// NVM Express's (NVM Command Set Specification, "64b CRC").
-    public static let crc64NVME: CyclicChecksum = {
-        let polynomial: UInt64 = 0x9a6c_9329_ac4b_c9b5
-        guard karri_has_carryless_multiplication() != 0 else { return crc64NVMEByTables }
-        let tables = tables(reflected: polynomial)
-        let (far, near) = (power(191, polynomial), power(127, polynomial))
-        return CyclicChecksum(
-            take: { karri_crc64_folded(tables, far, near, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
-    }()
+    public static let crc64NVME = CyclicChecksum(reflected: 0x9a6c_9329_ac4b_c9b5)
 
-    static let crc64NVMEByTables: CyclicChecksum = {
-        let polynomial: UInt64 = 0x9a6c_9329_ac4b_c9b5
-        let tables = tables(reflected: polynomial)
-        return CyclicChecksum(take: { karri_crc64_sliced(tables, $0, $1.baseAddress, $1.count) }, polynomial: polynomial)
-    }()
-
-    /// x to a power, modulo a polynomial.
-    private static func power(_ exponent: Int, _ polynomial: UInt64) -> UInt64 {
-        (0..<exponent).reduce(1 << 63) { power, _ in power & 1 == 1 ? power >> 1 ^ polynomial : power >> 1 }
+    /// - Parameter folds: Whether bytes are folded by multiplication, which the processor must be able to do.
+    init(reflected polynomial: UInt64, folds: Bool = karri_has_carryless_multiplication() != 0) {
+        self.init(polynomial, folds) { karri_crc64($0, $1, $2, $3.baseAddress, $3.count) }
     }
 }

@@ -17,7 +17,7 @@ static inline uint64_t eight(const uint8_t *bytes) {
 }
 
 #define SLICED(name, word)                                                                             \
-    word name(const word *tables, word check, const void *data, size_t count) {                        \
+    static word name(const word *tables, word check, const void *data, size_t count) {                        \
         const uint8_t *bytes = data;                                                                   \
         for (; count >= 8; count -= 8, bytes += 8) {                                                   \
             uint64_t next = eight(bytes) ^ check;                                                      \
@@ -30,62 +30,58 @@ static inline uint64_t eight(const uint8_t *bytes) {
         return check;                                                                                  \
     }
 
-SLICED(karri_crc32_sliced, uint32_t)
-SLICED(karri_crc64_sliced, uint64_t)
+SLICED(sliced32, uint32_t)
+SLICED(sliced64, uint64_t)
 
 #if defined(__x86_64__)
-
-int karri_has_crc32c_instruction(void) { return __builtin_cpu_supports("sse4.2") != 0; }
-
-__attribute__((target("sse4.2")))
-uint32_t karri_crc32c_instruction(uint32_t check, const void *data, size_t count) {
-    const uint8_t *bytes = data;
-    uint64_t wide = check;
-    for (; count >= 8; count -= 8, bytes += 8) wide = __builtin_ia32_crc32di(wide, eight(bytes));
-    check = (uint32_t)wide;
-    while (count--) check = __builtin_ia32_crc32qi(check, *bytes++);
-    return check;
-}
 
 int karri_has_carryless_multiplication(void) {
     return __builtin_cpu_supports("pclmul") != 0 && __builtin_cpu_supports("sse4.1") != 0;
 }
 
-__attribute__((target("pclmul,sse4.1")))
-uint64_t karri_crc64_folded(
-    const uint64_t *tables, uint64_t far, uint64_t near, uint64_t check, const void *data, size_t count) {
-    const uint8_t *bytes = data;
-    if (count >= 32) {
-        const __m128i powers = _mm_set_epi64x((long long)near, (long long)far);
-        __m128i sum = _mm_xor_si128(_mm_loadu_si128((const __m128i *)bytes), _mm_set_epi64x(0, (long long)check));
-        for (bytes += 16, count -= 16; count >= 16; bytes += 16, count -= 16) {
-            const __m128i moved = _mm_xor_si128(
-                _mm_clmulepi64_si128(sum, powers, 0x00), _mm_clmulepi64_si128(sum, powers, 0x11));
-            sum = _mm_xor_si128(moved, _mm_loadu_si128((const __m128i *)bytes));
-        }
-        uint8_t left[16];
-        _mm_storeu_si128((__m128i *)left, sum);
-        check = karri_crc64_sliced(tables, 0, left, sizeof left);
-    }
-    return karri_crc64_sliced(tables, check, bytes, count);
+#define CARRYLESS __attribute__((target("pclmul,sse4.1")))
+
+CARRYLESS static inline __m128i sixteen(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)bytes); }
+
+// What lies further ahead by the powers' distance, with the sum taken into it.
+CARRYLESS static inline __m128i folded(__m128i sum, __m128i powers, __m128i ahead) {
+    const __m128i moved = _mm_xor_si128(
+        _mm_clmulepi64_si128(sum, powers, 0x00), _mm_clmulepi64_si128(sum, powers, 0x11));
+    return _mm_xor_si128(moved, ahead);
 }
+
+// Four sums side by side, as a multiplication takes several cycles to end and one to begin.
+#define FOLDED(name, word, sliced)                                                                     \
+    CARRYLESS word name(                                                                               \
+        const word *tables, const uint64_t *powers, word check, const void *data, size_t count) {      \
+        const uint8_t *bytes = data;                                                                   \
+        if (!powers || count < 64) return sliced(tables, check, bytes, count);                                    \
+        const __m128i four = _mm_set_epi64x((long long)powers[1], (long long)powers[0]);               \
+        const __m128i one = _mm_set_epi64x((long long)powers[3], (long long)powers[2]);                \
+        __m128i sums[4];                                                                               \
+        for (int i = 0; i < 4; i++) sums[i] = sixteen(bytes + 16 * i);                                 \
+        sums[0] = _mm_xor_si128(sums[0], _mm_set_epi64x(0, (long long)check));                         \
+        for (bytes += 64, count -= 64; count >= 64; bytes += 64, count -= 64)                          \
+            for (int i = 0; i < 4; i++) sums[i] = folded(sums[i], four, sixteen(bytes + 16 * i));      \
+        __m128i sum = sums[0];                                                                         \
+        for (int i = 1; i < 4; i++) sum = folded(sum, one, sums[i]);                                   \
+        for (; count >= 16; bytes += 16, count -= 16) sum = folded(sum, one, sixteen(bytes));          \
+        uint8_t left[16];                                                                              \
+        _mm_storeu_si128((__m128i *)left, sum);                                                        \
+        return sliced(tables, sliced(tables, 0, left, sizeof left), bytes, count);                     \
+    }
 
 #else
 
-int karri_has_crc32c_instruction(void) { return 0; }
 int karri_has_carryless_multiplication(void) { return 0; }
 
-uint64_t karri_crc64_folded(
-    const uint64_t *tables, uint64_t far, uint64_t near, uint64_t check, const void *data, size_t count) {
-    (void)far;
-    (void)near;
-    return karri_crc64_sliced(tables, check, data, count);
-}
-
-uint32_t karri_crc32c_instruction(uint32_t check, const void *data, size_t count) {
-    (void)data;
-    (void)count;
-    return check;
-}
+#define FOLDED(name, word, sliced)                                                                     \
+    word name(const word *tables, const uint64_t *powers, word check, const void *data, size_t count) { \
+        (void)powers;                                                                                  \
+        return sliced(tables, check, data, count);                                                     \
+    }
 
 #endif
+
+FOLDED(karri_crc32, uint32_t, sliced32)
+FOLDED(karri_crc64, uint64_t, sliced64)
