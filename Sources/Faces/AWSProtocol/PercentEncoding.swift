@@ -5,11 +5,13 @@ public enum PercentEncoding {
     private static let digits = Array("0123456789ABCDEF".utf8)
 
     /// Everything but letters, digits and `-._~` becomes `%XX`.
-    public static func encoded(_ bytes: [UInt8]) -> String {
+    ///
+    /// - Parameter keepsSlashes: Whether slashes stay as they are, as in a path.
+    public static func encoded(_ bytes: [UInt8], keepsSlashes: Bool = false) -> String {
         var text: [UInt8] = []
         text.reserveCapacity(bytes.count)
         for byte in bytes {
-            if isUnreserved(byte) {
+            if isUnreserved(byte) || keepsSlashes && byte == UInt8(ascii: "/") {
                 text.append(byte)
             } else {
                 text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]

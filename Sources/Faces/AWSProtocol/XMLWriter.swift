@@ -88,6 +88,13 @@ public struct XMLWriter: ~Copyable {
         close(name)
     }
 
+    /// `<name>value</name>` of valid UTF-8.
+    public mutating func element(_ name: StaticString, utf8 value: [UInt8]) {
+        open(name)
+        value.withUnsafeBufferPointer { text($0) }
+        close(name)
+    }
+
     /// A whole number in decimal digits.
     public mutating func element(_ name: StaticString, _ value: Int?) {
         guard let value else { return }
@@ -134,22 +141,25 @@ public struct XMLWriter: ~Copyable {
     /// character that XML cannot hold becomes U+FFFD.
     public mutating func text(_ value: String) {
         var value = value
-        value.withUTF8 { bytes in
-            var start = 0
-            for position in 0..<bytes.count {
-                // Nearly every byte is one of these.
-                let byte = bytes[position]
-                if byte > UInt8(ascii: ">"), byte != 0xef { continue }
-                guard let (length, replacement) = escape(bytes, position) else { continue }
-                append(bytes[start..<position])
-                append(replacement)
-                start = position + length
-            }
-            append(bytes[start...])
-        }
+        value.withUTF8 { bytes in text(bytes) }
     }
 
-    /// How many bytes at `position` must be replaced, and by what. `bytes` is valid UTF-8.
+    /// - Parameter bytes: Valid UTF-8.
+    private mutating func text(_ bytes: UnsafeBufferPointer<UInt8>) {
+        var start = 0
+        for position in 0..<bytes.count {
+            // Nearly every byte is one of these.
+            let byte = bytes[position]
+            if byte > UInt8(ascii: ">"), byte != 0xef { continue }
+            guard let (length, replacement) = escape(bytes, position) else { continue }
+            append(bytes[start..<position])
+            append(replacement)
+            start = position + length
+        }
+        append(bytes[start...])
+    }
+
+    /// How many bytes at `position` must be replaced, and by what.
     private func escape(_ bytes: UnsafeBufferPointer<UInt8>, _ position: Int) -> (length: Int, replacement: StaticString)? {
         switch bytes[position] {
         case UInt8(ascii: "&"): (1, "&amp;")
@@ -161,7 +171,7 @@ public struct XMLWriter: ~Copyable {
         case UInt8(ascii: "\r"): (1, "&#13;")
         case 0..<0x20: (1, "\u{fffd}")
         // U+FFFE and U+FFFF.
-        case 0xef where bytes[position + 1] == 0xbf && bytes[position + 2] >= 0xbe: (3, "\u{fffd}")
+        case 0xef where position + 2 < bytes.count && bytes[position + 1] == 0xbf && bytes[position + 2] >= 0xbe: (3, "\u{fffd}")
         default: nil
         }
     }

@@ -304,10 +304,7 @@ enum S3Target: Sendable, Hashable {
 
 extension ObjectKey {
     /// As addresses have it: percent-encoded, but for its slashes.
-    var path: String {
-        bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-            .map { PercentEncoding.encoded(Array($0)) }.joined(separator: "/")
-    }
+    var path: String { PercentEncoding.encoded(bytes, keepsSlashes: true) }
 }
 
 /// A query string's parameters, in order.

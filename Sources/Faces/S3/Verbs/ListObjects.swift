@@ -112,6 +112,8 @@ private struct ListingXML: ~Copyable {
     private let keys: KeySpelling
 
     private let root: String
+    /// What the last checksum said, as most of a page say the same.
+    private var checksum: (text: String, algorithm: String, type: String)?
 
     init(_ query: S3Query, _ bucket: String, root: String = "ListBucketResult") throws(S3Error) {
         keys = try KeySpelling(query)
@@ -158,7 +160,8 @@ private struct ListingXML: ~Copyable {
     }
 
     private mutating func write(_ object: ListedObject, _ owners: PageOwners?) {
-        text("Key", object.key.bytes)
+        // What is stored is valid UTF-8; what a request asks for need not be.
+        if keys.areEncoded { text("Key", object.key.bytes) } else { out.element("Key", utf8: object.key.bytes) }
         out.element("LastModified", object.modified)
         if !object.isDeleteMarker {
             out.element("ETag", "\"\(object.entityTag)\"")
@@ -176,10 +179,15 @@ private struct ListingXML: ~Copyable {
 
     /// - Parameter checksum: A header, and the type where it is not of the whole by itself.
     private mutating func write(_ checksum: String) {
-        let parts = checksum.split(separator: " ")
-        guard let algorithm = parts.first.flatMap({ ChecksumAlgorithm(header: String($0)) }) else { return }
-        out.element("ChecksumAlgorithm", algorithm.rawValue.uppercased())
-        out.element("ChecksumType", parts.count > 1 ? String(parts[1]) : ChecksumType.fullObject.rawValue)
+        if self.checksum?.text != checksum {
+            let parts = checksum.split(separator: " ")
+            self.checksum = parts.first.flatMap { ChecksumAlgorithm(header: String($0)) }.map { algorithm in
+                let type = parts.count > 1 ? String(parts[1]) : ChecksumType.fullObject.rawValue
+                return (checksum, algorithm.rawValue.uppercased(), type)
+            }
+        }
+        out.element("ChecksumAlgorithm", self.checksum?.algorithm)
+        out.element("ChecksumType", self.checksum?.type)
     }
 
     private mutating func commonPrefixes(_ page: ListingPage<ListedObject>) {

@@ -238,9 +238,6 @@ struct KeySpelling {
     }
 
     func spelled(_ key: [UInt8]) -> String {
-        guard areEncoded else { return String(decoding: key, as: UTF8.self) }
-        // S3 leaves slashes as they are.
-        return key.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { PercentEncoding.encoded(Array($0)) }
-            .joined(separator: "/")
+        areEncoded ? PercentEncoding.encoded(key, keepsSlashes: true) : String(decoding: key, as: UTF8.self)
     }
 }
