@@ -101,6 +101,31 @@ private struct Unhindered: WorkProgress {
         }
     }
 
+    /// A bucket that is gone takes no keys, is not counted, and may be removed again.
+    @Test(arguments: TestedBackend.allCases)
+    func bucketsThatAreGone(kind: TestedBackend) async throws {
+        try await kind.with { store, bucket in
+            try await store.remove(bucket)
+            try await store.remove(bucket)
+            await #expect(throws: ObjectFaults.bucketIsGone) { try await store.usage(of: bucket) }
+            await #expect(throws: ObjectFaults.bucketIsGone) { try await store.put("a", [1], in: bucket) }
+        }
+    }
+
+    /// An upload does not end with a part that it has not, and goes on.
+    @Test(arguments: TestedBackend.allCases)
+    func partsThatAreMissing(kind: TestedBackend) async throws {
+        try await kind.with { store, bucket in
+            let (id, key) = (UploadID("u"), ObjectKey("big"))
+            try await store.begin(id, key, in: bucket)
+            try await store.putPart(1, Samples.bytes(10), of: id, key, in: bucket)
+            await #expect(throws: ObjectFaults.partIsMissing) {
+                try await store.change(key, in: bucket) { change throws(Fault) in _ = try change.end(id, keeping: [1, 2]) }
+            }
+            #expect(try await store.parts(of: id, in: bucket, after: 0, limit: 10).map(\.number) == [1])
+        }
+    }
+
     @Test(arguments: TestedBackend.allCases)
     func replacedAndRemoved(backend: TestedBackend) async throws {
         try await backend.with { store, bucket in
@@ -334,7 +359,7 @@ private struct Unhindered: WorkProgress {
             let other = Bucket(id: ID(bits: 8), name: "second", account: ID(bits: 1), region: "r", created: Instant(seconds: 2))
             #expect(try await store.add(other) != nil)
             await store.close()
-            let index = try SQLiteEngine(path: folder + "/shard-\(bucket.place)/index.sqlite")
+            let index = try SQLiteEngine(path: folder + "/shard-\(bucket.shard)/index.sqlite")
             try await index.write { tx throws(Fault) in try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value]) }
             await index.close()
             let again = try await LocalBackend.open(folder, chance: .system)
@@ -358,5 +383,34 @@ private struct Unhindered: WorkProgress {
             await #expect(throws: ObjectFaults.bodyIsDamaged) { try await store.get("a", 199_990..<199_995, in: bucket) }
             await store.close()
         }
+    }
+
+    /// Rows that were damaged, or written by another program, are refused and trap nothing.
+    @Test func rowsThatDisagreeAreRefused() async throws {
+        try await withFolder { folder in
+            var store = try await LocalBackend.open(folder, chance: .system)
+            let bucket = try #require(try await store.add(Samples.bucket))
+            try await store.put("short", Samples.bytes(100), in: bucket)
+            try await store.put("strange", Samples.bytes(100), in: bucket)
+            await store.close()
+            try await change(
+                folder + "/shard-\(bucket.shard)/index.sqlite",
+                [
+                    "UPDATE listing SET size = 200 WHERE key = CAST('short' AS BLOB)",
+                    "UPDATE detail SET body_kind = 77 WHERE id = (SELECT detail FROM listing WHERE key = CAST('strange' AS BLOB))",
+                ])
+            store = try await LocalBackend.open(folder, chance: .system)
+            await #expect(throws: ObjectFaults.bodyIsDamaged) { try await store.get("short", in: bucket) }
+            await #expect(throws: Fault.self) { try await store.get("strange", in: bucket) }
+            await store.close()
+            try await change(folder + "/catalogue.sqlite", ["UPDATE bucket SET shard = 1000"])
+            await #expect(throws: Fault.self) { try await LocalBackend.open(folder, chance: .system) }
+        }
+    }
+
+    private func change(_ database: String, _ statements: [String]) async throws {
+        let engine = try SQLiteEngine(path: database)
+        try await engine.write { tx throws(Fault) in for statement in statements { #expect(try tx.run(statement) > 0) } }
+        await engine.close()
     }
 }

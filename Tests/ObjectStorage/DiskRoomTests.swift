@@ -57,7 +57,7 @@ import Testing
         #expect(disk.held == 1000 << 10)
         // Others have taken that too; what is let go of is for what takes little, and the last of it for none of that.
         disk.has(0)
-        room.look()
+        room.adjustBallast()
         #expect(disk.held == 0)
         disk.has(0, own: 500 * Self.kibibyte)
         #expect(!isRefused { () throws(Fault) in try room.admitRow() })
@@ -85,7 +85,7 @@ import Testing
         try room.admitStart()
         #expect(disk.held == 0)
         disk.has(9_000 * Self.kibibyte)
-        room.look()
+        room.adjustBallast()
         #expect(disk.held == 1000 << 10)
         // What the last process held is known, and what it let go of.
         disk.has(1_200 * Self.kibibyte)

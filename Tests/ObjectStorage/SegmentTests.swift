@@ -105,7 +105,7 @@ extension ObjectBackend {
             try await store.remove("k", in: bucket)
             try await store.round("garbage")
             await store.close()
-            let index = try SQLiteEngine(path: folder + "/shard-\(bucket.place)/index.sqlite")
+            let index = try SQLiteEngine(path: folder + "/shard-\(bucket.shard)/index.sqlite")
             let (bodies, bytes) = try await index.read { tx throws(Fault) in
                 (
                     try tx.value("SELECT count(*) FROM segment_body", as: Int.self),

@@ -14,11 +14,11 @@ public struct Bucket: Identified, Sendable, Hashable {
     public var created: Instant
     public var settings: BucketSettings
     /// Where the backend keeps its keys; only the backend looks at it.
-    public var place: Int
+    public var shard: Int
 
     public init(
         id: ID<Bucket>, name: String, account: ID<Account>, region: String, created: Instant,
-        settings: BucketSettings = BucketSettings(), place: Int = 0
+        settings: BucketSettings = BucketSettings(), shard: Int = 0
     ) {
         self.id = id
         self.name = name
@@ -26,7 +26,7 @@ public struct Bucket: Identified, Sendable, Hashable {
         self.region = region
         self.created = created
         self.settings = settings
-        self.place = place
+        self.shard = shard
     }
 }
 

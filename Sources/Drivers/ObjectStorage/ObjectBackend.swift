@@ -122,10 +122,10 @@ public protocol KeyChange {
     /// An id that is greater than those of all versions that the key has.
     func nextID() throws(Fault) -> VersionID
     /// Where the newest version stands; nil where there is none.
-    func newest() throws(Fault) -> UInt64?
+    func newestSequence() throws(Fault) -> UInt64?
     /// Adds a version, which becomes the current one; one of its id is replaced. Its body is kept from now on.
     ///
-    /// - Parameter sequence: Where one without an id stands: behind `newest`. Nil: at the next place. Ids are
+    /// - Parameter sequence: Where one without an id stands: behind `newestSequence`. Nil: at the next place. Ids are
     ///   the places of those that have one.
     func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault)
     /// What lies in the bucket, with what this change has done so far.
@@ -180,6 +180,14 @@ public struct BodySource: AsyncSequence, Sendable {
 }
 
 extension BodySource {
+    /// A range of bytes that are at hand.
+    ///
+    /// - Throws: `bodyIsDamaged` where there are fewer than the range needs.
+    init(_ bytes: [UInt8], _ range: Range<Int64>) throws(Fault) {
+        guard range.lowerBound >= 0, range.upperBound <= bytes.count else { throw ObjectFaults.bodyIsDamaged }
+        self.init(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+    }
+
     /// Bytes that are at hand.
     public init(_ bytes: ArraySlice<UInt8>) {
         let whole = Mutex<ByteBuffer?>(bytes.isEmpty ? nil : ByteBuffer(bytes: bytes))

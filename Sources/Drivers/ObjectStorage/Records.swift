@@ -247,4 +247,6 @@ public enum ObjectFaults {
     /// Another version has taken its place since it was found.
     public static let bodyIsGone = Fault(.notFound, "The version has been replaced and its body is gone.", kind: .object)
     public static let bodyIsDamaged = Fault(.storage, "A stored body is not as it was written.", kind: .object)
+    /// An upload was to end with a part that it has not.
+    public static let partIsMissing = Fault(.internalError, "A part that is to be kept is not there.", kind: .object)
 }

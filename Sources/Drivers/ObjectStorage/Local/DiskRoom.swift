@@ -1,6 +1,6 @@
 //  The room on the disk that the store lies on. A database needs room for whatever changes it, also for what
 //  gives room back, and a disk that is full to its last block lets nobody remove anything. So a store stops
-//  taking in what is large while there is some room left, and holds a file of nothing, which it lets go of
+//  taking in what is large while there is some room left, and holds a file of nothing, its ballast, which it lets go of
 //  when others have filled the disk all the same; it takes both back by itself once there is room again.
 
 import CLinux
@@ -22,18 +22,26 @@ struct FreeBytes: Sendable {
 
 /// How much may be put on the disk of a folder.
 final class DiskRoom: Sendable {
-    /// The most that is kept free, and the most that the file of nothing takes.
+    /// The most that is kept free, and the most that the ballast takes.
     static let keptBytesMax: Int64 = 64 << 20
     /// Of a small disk it is a part.
     private static let keptPart: Int64 = 12
     /// What databases need to begin with.
     private static let startBytes: Int64 = 4 << 20
+    /// Of what is free, what may be reserved ahead of its use: shards reserve side by side.
+    private static let reservablePart: Int64 = 8
 
     private let path: String
     /// Nil where the disk does not say.
     private let free: @Sendable () -> FreeBytes?
     private let kept: Int64
-    /// Whether the file of nothing has its length, and when it was last tried to give it that.
+    /// Below this much free room the ballast is let go of: databases still need some to write what comes next.
+    private var least: Int64 { kept / 4 }
+    /// Below this much free room, with the ballast gone, only what gives room back is done.
+    private var rowsMin: Int64 { kept / 2 }
+    /// What must be free beyond the ballast and what is kept before it is taken again, so that it does not come and go.
+    private var ballastMargin: Int64 { kept / 2 }
+    /// Whether it has its length, and when it was last tried to give it that.
     private let ballast: Mutex<(isWhole: Bool, tried: ContinuousClock.Instant?)>
     private let patience: Duration
     /// Called when there is less room than is wanted.
@@ -49,8 +57,8 @@ final class DiskRoom: Sendable {
     }
 
     /// - Parameters:
-    ///   - kept: How much is kept free, and how long the file of nothing is.
-    ///   - patience: Between two tries to make that file: a quota may refuse what the disk has.
+    ///   - kept: How much is kept free, and how long the ballast is.
+    ///   - patience: Between two tries to take the ballast: a quota may refuse what the disk has.
     init(
         folder: String, kept: Int64, patience: Duration = .seconds(2), wanting: @escaping @Sendable () -> Void,
         free: @escaping @Sendable () -> FreeBytes?
@@ -62,27 +70,27 @@ final class DiskRoom: Sendable {
         var file = stat()
         ballast = Mutex((stat(path, &file) == 0 && Int64(file.st_blocks) * 512 >= kept, nil))
         self.wanting = wanting
-        look()
+        adjustBallast()
     }
 
-    /// Lets go of the file of nothing where nearly nothing is free, and takes it again where there is plenty:
-    /// to be called before what must be possible on a full disk.
+    /// Lets go of the ballast where nearly nothing is free, and takes it again where there is plenty: to be called
+    /// before what must be possible on a full disk.
     ///
-    /// - Returns: What is free, unless the disk does not say, and whether the file of nothing has its length.
+    /// - Returns: What is free, unless the disk does not say, and whether the ballast has its length.
     @discardableResult
-    func look() -> (free: FreeBytes, isWhole: Bool)? {
+    func adjustBallast() -> (free: FreeBytes, isWhole: Bool)? {
         guard let free = free() else { return nil }
         return ballast.withLock { ballast in
-            if ballast.isWhole, free.common < kept / 4 { ballast.isWhole = truncate(path, 0) != 0 }
+            if ballast.isWhole, free.common < least { ballast.isWhole = truncate(path, 0) != 0 }
             let now = ContinuousClock.now
-            if !ballast.isWhole, free.common >= kept + kept / 2, ballast.tried.map({ now - $0 >= patience }) ?? true {
+            if !ballast.isWhole, free.common >= kept + ballastMargin, ballast.tried.map({ now - $0 >= patience }) ?? true {
                 ballast = (reserve(kept), now)
             }
             return (free, ballast.isWhole)
         }
     }
 
-    /// Gives the file of nothing a length, or none where that cannot be had.
+    /// Gives the ballast a length, or none where that cannot be had.
     private func reserve(_ length: Int64) -> Bool {
         let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else { return false }
@@ -102,7 +110,7 @@ final class DiskRoom: Sendable {
 
     /// Whether there is room for so many bytes of bodies; where there is none, it is wanted from now on.
     func has(_ bytes: Int64) -> Bool {
-        guard let (free, isWhole) = look() else { return true }
+        guard let (free, isWhole) = adjustBallast() else { return true }
         let (needed, isBeyond) = kept.addingReportingOverflow(max(0, bytes))
         if !isBeyond, free.common >= needed, isWhole { return true }
         wanting()
@@ -116,8 +124,8 @@ final class DiskRoom: Sendable {
 
     /// Refuses what takes little, so that there is room left for what gives room back.
     func admitRow() throws(Fault) {
-        guard let (free, isWhole) = look() else { return }
-        guard free.own >= kept / 2 || isWhole else {
+        guard let (free, isWhole) = adjustBallast() else { return }
+        guard free.own >= rowsMin || isWhole else {
             wanting()
             throw Fault.noRoom
         }
@@ -139,7 +147,7 @@ final class DiskRoom: Sendable {
     /// How much of so many bytes may be reserved for what is to come.
     func reservable(_ bytes: Int64) -> Int64 {
         guard let free = free() else { return bytes }
-        return max(0, min(bytes, (free.common - kept) / 8))
+        return max(0, min(bytes, (free.common - kept) / DiskRoom.reservablePart))
     }
 }
 

@@ -82,7 +82,11 @@ public final class LocalBackend: ObjectBackend {
         for shard in shards { there.append(try await shard.buckets()) }
         let present = there
         try await catalogue.write { tx throws(Fault) in
-            for bucket in try tx.all(Bucket.table, where: "TRUE") where !present[bucket.place].contains(bucket.id) {
+            for bucket in try tx.all(Bucket.table, where: "TRUE") {
+                guard present.indices.contains(bucket.shard) else {
+                    throw Fault(.storage, "The bucket \(bucket.name) lies in shard \(bucket.shard), which is not there.", kind: .bucket)
+                }
+                guard !present[bucket.shard].contains(bucket.id) else { continue }
                 try tx.run("DELETE FROM bucket WHERE name = $1", [bucket.name.value])
             }
         }
@@ -124,7 +128,7 @@ public final class LocalBackend: ObjectBackend {
     public func add(_ bucket: Bucket) async throws(Fault) -> Bucket? {
         try room.admit(0)
         var added = bucket
-        added.place = Int(bucket.id.bits % UInt64(shards.count))
+        added.shard = Int(bucket.id.bits % UInt64(shards.count))
         let row = added
         // Known to its shard first: one that is in the catalogue takes keys.
         try await shard(of: row).admit(row)
@@ -208,7 +212,7 @@ public final class LocalBackend: ObjectBackend {
     }
 
     public func remove(_ bucket: Bucket) async throws(Fault) {
-        room.look()
+        room.adjustBallast()
         // Its shard takes no key from then on.
         try await shard(of: bucket).dismiss(bucket)
         try await catalogue.write { tx throws(Fault) in
@@ -217,7 +221,7 @@ public final class LocalBackend: ObjectBackend {
         known.forget(bucket.name)
     }
 
-    private func shard(of bucket: Bucket) -> Shard { shards[bucket.place] }
+    private func shard(of bucket: Bucket) -> Shard { shards[bucket.shard] }
 
     // MARK: Bodies
 
@@ -305,8 +309,8 @@ extension BucketSettings: Column {
 extension Bucket {
     fileprivate static let table = Table(
         "bucket", Field("name", \Bucket.name), Field("id", \.id), Field("account", \.account), Field("region", \.region),
-        Field("created", \.created), Field("settings", \.settings), Field("shard", \.place)
-    ) { name, id, account, region, created, settings, place in
-        Bucket(id: id, name: name, account: account, region: region, created: created, settings: settings, place: place)
+        Field("created", \.created), Field("settings", \.settings), Field("shard", \.shard)
+    ) { name, id, account, region, created, settings, shard in
+        Bucket(id: id, name: name, account: account, region: region, created: created, settings: settings, shard: shard)
     }
 }

@@ -1,30 +1,8 @@
-//  A change of one key inside a transaction of its shard, and how bodies stand in its rows.
+//  A change of one key inside a transaction of its shard.
 
 import Checksums
 import Database
 import Model
-
-/// Where a body lies, as rows say it.
-struct StoredBody: Sendable, Hashable {
-    enum Kind: Int64 { case none, inline, file, pieces, segment }
-
-    var kind: Int64
-    /// Of the inline body, the file, the body in a segment, or the detail whose pieces it is.
-    var number: Int64
-    /// Four bytes each, of stretches of a file.
-    var checksums: [UInt8] = []
-
-    /// Nil for a delete marker.
-    var reference: BodyReference? {
-        switch Kind(rawValue: kind) {
-        case .inline: .inline(id: UInt64(number), bytes: nil)
-        case .file: .file(id: UInt64(number), checksums: StretchChecksums.checksums(checksums))
-        case .segment: .segment(id: UInt64(number), nil)
-        case .pieces: .pieces(of: UInt64(number))
-        case .some(.none), nil: nil
-        }
-    }
-}
 
 final class LocalChange: KeyChange {
     private let tx: Writing
@@ -97,7 +75,7 @@ final class LocalChange: KeyChange {
             """, version + [StoredDetail(detail).value])
     }
 
-    func newest() throws(Fault) -> UInt64? { try leastRank().map { UInt64(-$0) } }
+    func newestSequence() throws(Fault) -> UInt64? { try leastRank().map { UInt64(-$0) } }
 
     func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault) {
         try room.admitRow()
@@ -107,12 +85,12 @@ final class LocalChange: KeyChange {
         let next = sequence.map(VersionID.init(bits:)) ?? nextID(after: least)
         let sequence = version.id == .null ? next : version.id
         let body = try keep(version.body)
-        let isOfPieces = body.kind == StoredBody.Kind.pieces.rawValue
+        let isOfPieces = body.kind == .pieces
         let detail = isOfPieces ? body.number : number()
         try tx.run(
             "INSERT INTO detail (id, headers, body_kind, body, checksums) VALUES ($1, $2, $3, $4, $5)",
             [
-                .integer(detail), StoredDetail(version.detail).value, .integer(body.kind), .integer(body.number),
+                .integer(detail), StoredDetail(version.detail).value, body.kind.value, .integer(body.number),
                 .blob(body.checksums),
             ])
         try tx.run(
@@ -152,7 +130,7 @@ final class LocalChange: KeyChange {
             WHERE l.bucket = $1 AND l.key = $2 AND l.version = $3
             """, here + [.integer(Int64(bitPattern: id.bits))]
         ) { row throws(Fault) -> (rank: Int64, size: Int64, detail: Int64, body: StoredBody) in
-            (try row.take(), try row.take(), try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
+            (try row.take(), try row.take(), try row.take(), try StoredBody(&row))
         }
         guard let found else { return false }
         added = added + BucketUsage(versions: -1, bytes: -found.size)
@@ -167,21 +145,21 @@ final class LocalChange: KeyChange {
     /// Keeps a body from now on.
     private func keep(_ body: BodyReference?) throws(Fault) -> StoredBody {
         switch body {
-        case nil: return StoredBody(kind: StoredBody.Kind.none.rawValue, number: 0)
+        case nil: return StoredBody.marker
         case .inline(_, let bytes):
             let id = number()
             let bytes = bytes ?? []
             try tx.run(
                 "INSERT INTO inline_body (id, checksum, bytes) VALUES ($1, $2, $3)",
                 [.integer(id), .integer(Int64(CyclicChecksum.crc32c.check(of: bytes))), .blob(bytes)])
-            return StoredBody(kind: StoredBody.Kind.inline.rawValue, number: id)
+            return StoredBody(kind: .inline, number: id)
         case .file(let id, let checksums):
             try tx.run("DELETE FROM loose_file WHERE id = $1", [.integer(Int64(id))])
             return StoredBody(
-                kind: StoredBody.Kind.file.rawValue, number: Int64(id), checksums: StretchChecksums.bytes(of: checksums))
+                kind: .file, number: Int64(id), checksums: StretchChecksums.bytes(of: checksums))
         case .segment(_, let place?): return try keep(place)
-        case .segment(let id, nil): return StoredBody(kind: StoredBody.Kind.segment.rawValue, number: Int64(id))
-        case .pieces(let detail): return StoredBody(kind: StoredBody.Kind.pieces.rawValue, number: Int64(detail))
+        case .segment(let id, nil): return StoredBody(kind: .segment, number: Int64(id))
+        case .pieces(let detail): return StoredBody(kind: .pieces, number: Int64(detail))
         case .joined: throw Fault(.internalError, "Pieces that were not uploaded here cannot be kept.", kind: .object)
         }
     }
@@ -196,7 +174,7 @@ final class LocalChange: KeyChange {
             ])
         try tx.add(place.size, to: place.segment)
         aftermath.kept.append(place)
-        return StoredBody(kind: StoredBody.Kind.segment.rawValue, number: id)
+        return StoredBody(kind: .segment, number: id)
     }
 
     /// Makes garbage of a body.
@@ -234,7 +212,7 @@ final class LocalChange: KeyChange {
             """,
             [
                 upload.text.value, part.number.value, part.size.value, part.entityTag.value, part.modified.value,
-                .integer(body.kind), .integer(body.number), .blob(body.checksums), JSON(part.checksums).value,
+                body.kind.value, .integer(body.number), .blob(body.checksums), JSON(part.checksums).value,
             ])
     }
 
@@ -242,7 +220,7 @@ final class LocalChange: KeyChange {
         try tx.first(
             "SELECT size, body_kind, body FROM part WHERE upload = $1 AND number = $2", [upload.text.value, number.value]
         ) { row throws(Fault) -> (size: Int64, body: StoredBody) in
-            (try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
+            (try row.take(), try StoredBody(&row))
         }
     }
 
@@ -256,40 +234,17 @@ final class LocalChange: KeyChange {
             FROM part WHERE upload = $1 AND number IN (SELECT value FROM json_each($2)) WINDOW places AS (ORDER BY number)
             """, kept + [.integer(detail)])
         guard inserted == parts.count else {
-            throw Fault(.internalError, "A part that is to be kept is not there.", kind: .object)
+            throw ObjectFaults.partIsMissing
         }
         // The parts that are kept are counted with their version.
         added.bytes -=
             try tx.value("SELECT coalesce(sum(size), 0) FROM part WHERE upload = $1", [upload.text.value], as: Int64.self) ?? 0
         let others = try tx.rows(
             "SELECT body_kind, body FROM part WHERE upload = $1 AND number NOT IN (SELECT value FROM json_each($2))", kept
-        ) { row throws(Fault) in StoredBody(kind: try row.take(), number: try row.take()) }
+        ) { row throws(Fault) in try StoredBody(&row) }
         for other in others { try drop(other) }
         try tx.run("DELETE FROM part WHERE upload = $1", [upload.text.value])
         try tx.run("DELETE FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", here + [upload.text.value])
         return .pieces(of: UInt64(detail))
-    }
-}
-
-extension PartedUpload {
-    init(_ row: inout Row) throws(Fault) {
-        self.init(
-            id: UploadID(try row.take()), key: ObjectKey(bytes: try row.take()), begun: try row.take(),
-            detail: try row.take(StoredDetail.self).detail)
-    }
-}
-
-extension UploadedPart {
-    /// What `init` reads, in order.
-    static let columns = "number, size, entity_tag, modified, body_kind, body, checksums, checks"
-
-    init(_ row: inout Row) throws(Fault) {
-        let (number, size, tag, modified) = (
-            try row.take(Int.self), try row.take(Int64.self), try row.takeText(), try row.take(Instant.self)
-        )
-        let body = StoredBody(kind: try row.take(), number: try row.take(), checksums: try row.take())
-        guard let reference = body.reference else { throw Fault(.storage, "A part has no body.", kind: .object) }
-        let checks = try row.take(JSON<[String: String]>.self).document
-        self.init(number: number, size: size, entityTag: tag, modified: modified, checksums: checks, body: reference)
     }
 }

@@ -29,7 +29,7 @@ struct GarbageWork: BackgroundWork {
     let wakes: AsyncStream<Void>
 
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
-        room.look()
+        room.adjustBallast()
         var (removed, failure) = (0, Fault?.none)
         for shard in shards {
             // One that fails leaves the others alone.
@@ -50,7 +50,7 @@ struct CompactionWork: BackgroundWork {
     let wakes: AsyncStream<Void>
 
     func round(_ progress: any WorkProgress) async throws(Fault) -> String {
-        room.look()
+        room.adjustBallast()
         let isShort = room.isShort
         var (done, failure) = (Compaction(), Fault?.none)
         for shard in shards {

@@ -16,7 +16,7 @@ struct DroppedBodies: Sendable {
 extension Writing {
     /// Makes garbage of a body.
     func drop(_ body: StoredBody, now: Instant, _ dropped: inout DroppedBodies) throws(Fault) {
-        switch StoredBody.Kind(rawValue: body.kind) {
+        switch body.kind {
         case .inline: try run("DELETE FROM inline_body WHERE id = $1", [.integer(body.number)])
         case .file:
             try run("INSERT INTO loose_file (id, is_garbage, since) VALUES ($1, TRUE, $2)", [.integer(body.number), now.value])
@@ -25,7 +25,7 @@ extension Writing {
         case .pieces:
             try run("INSERT INTO loose_pieces (detail) VALUES ($1)", [.integer(body.number)])
             dropped.leavesGarbage = true
-        case .some(.none), nil: break
+        case .marker: break
         }
     }
 
@@ -45,7 +45,7 @@ extension Writing {
         let pieces = try rows(
             "SELECT number, body_kind, body FROM piece WHERE detail = $1 ORDER BY number LIMIT $2", [.integer(detail), most.value]
         ) { row throws(Fault) -> (number: Int64, body: StoredBody) in
-            (try row.take(), StoredBody(kind: try row.take(), number: try row.take()))
+            (try row.take(), try StoredBody(&row))
         }
         for piece in pieces { try drop(piece.body, now: now, &dropped) }
         if let last = pieces.last {

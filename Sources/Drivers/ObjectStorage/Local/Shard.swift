@@ -147,7 +147,7 @@ final class Shard: Sendable {
     func change<T: Sendable>(
         _ key: ObjectKey, in bucket: Bucket, _ body: @escaping @Sendable (any KeyChange) throws(Fault) -> T
     ) async throws(Fault) -> T {
-        room.look()
+        room.adjustBallast()
         let now = chance.now()
         let (result, aftermath) = try await engine.write { [self] tx throws(Fault) in
             guard let before = try tx.usage(of: bucket.id) else { throw ObjectFaults.bucketIsGone }
@@ -221,10 +221,9 @@ final class Shard: Sendable {
 
     func read(_ body: BodyReference, _ range: Range<Int64>) async throws(Fault) -> BodySource {
         switch body {
-        case .inline(_, let bytes?): return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+        case .inline(_, let bytes?): return try BodySource(bytes, range)
         case .inline(let id, nil):
-            let bytes = try await engine.readNow { tx throws(Fault) in try tx.inlineBody(id) }
-            return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+            return try BodySource(try await engine.readNow { tx throws(Fault) in try tx.inlineBody(id) }, range)
         case .file(let id, let checksums): return try await files.read(id, checksums, range)
         case .segment(let id, _): return try await read(inSegment: id, range)
         case .pieces(let detail):
@@ -261,7 +260,7 @@ final class Shard: Sendable {
             ) { row throws(Fault) -> (start: Int64, size: Int64, body: BodyReference?) in
                 (
                     try row.take(), try row.take(),
-                    StoredBody(kind: try row.take(), number: try row.take(), checksums: try row.take()).reference
+                    try StoredBody(&row, withChecksums: true).reference
                 )
             }
         }
@@ -318,7 +317,7 @@ final class Shard: Sendable {
 
     /// Says that a file will never be named.
     func drop(_ file: UInt64) async throws(Fault) {
-        room.look()
+        room.adjustBallast()
         try await engine.write { tx throws(Fault) in
             try tx.run("UPDATE loose_file SET is_garbage = TRUE WHERE id = $1", [.integer(Int64(file))])
         }
@@ -337,109 +336,5 @@ private final class Numbers: Sendable {
             last += 1
             return last
         }
-    }
-}
-
-extension Reading {
-    /// Nil for a bucket that takes no keys here.
-    fileprivate func usage(of bucket: ID<Bucket>) throws(Fault) -> BucketUsage? {
-        try first("SELECT versions, bytes FROM bucket WHERE id = $1", [bucket.value]) { row throws(Fault) in
-            BucketUsage(versions: try row.take(), bytes: try row.take())
-        }
-    }
-
-    /// A small body, found to be as it was written.
-    fileprivate func inlineBody(_ id: UInt64) throws(Fault) -> [UInt8] {
-        let found = try first("SELECT checksum, bytes FROM inline_body WHERE id = $1", [.integer(Int64(id))]) {
-            row throws(Fault) -> (Int64, [UInt8]) in (try row.take(), try row.take())
-        }
-        guard let (checksum, bytes) = found else { throw ObjectFaults.bodyIsGone }
-        guard checksum == Int64(CyclicChecksum.crc32c.check(of: bytes)) else { throw ObjectFaults.bodyIsDamaged }
-        return bytes
-    }
-
-    /// The versions of a slice in order.
-    fileprivate func listed(
-        _ slice: ListingSlice<UInt64>, _ versions: ListedVersions, in bucket: ID<Bucket>
-    ) throws(Fault) -> [ListedObject] {
-        let before: Value? = slice.after.map { .integer(-Int64(bitPattern: $0)) }
-        var (conditions, arguments) = bounds(of: slice, in: bucket, place: "rank", before)
-        if versions == .current { conditions += " AND shown" }
-        let isLatest =
-            switch versions {
-            case .current: "TRUE"
-            case .all: "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)"
-            }
-        return try rows(
-            """
-            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, checksum, \(isLatest) FROM listing
-            WHERE \(conditions) ORDER BY key, rank LIMIT $2
-            """, arguments
-        ) { row throws(Fault) in try ListedObject(&row) }
-    }
-
-    /// The uploads of a slice in order.
-    fileprivate func uploads(_ slice: ListingSlice<UploadID>, in bucket: ID<Bucket>) throws(Fault) -> [PartedUpload] {
-        let (conditions, arguments) = bounds(of: slice, in: bucket, place: "id", slice.after.map(\.text.value))
-        return try rows(
-            "SELECT id, key, begun, headers FROM upload WHERE \(conditions) ORDER BY key, id LIMIT $2", arguments
-        ) { row throws(Fault) in try PartedUpload(&row) }
-    }
-
-    /// What the rows of a slice fulfil; `$2` is how many there may be.
-    ///
-    /// - Parameter place: The column that orders the rows of one key, and after which of its values they begin.
-    private func bounds<Place>(
-        of slice: ListingSlice<Place>, in bucket: ID<Bucket>, place: String, _ after: Value?
-    ) -> (conditions: String, arguments: [Value]) {
-        var arguments: [Value] = [bucket.value, slice.limit.value, .blob(slice.from.bytes)]
-        var conditions = "bucket = $1 AND key >= $3"
-        if let after {
-            arguments.append(after)
-            conditions = "bucket = $1 AND (key, \(place)) > ($3, $4)"
-        }
-        if let end = slice.upTo {
-            arguments.append(.blob(end.bytes))
-            conditions += " AND key < $\(arguments.count)"
-        }
-        return (conditions, arguments)
-    }
-
-    func upload(_ id: UploadID, of key: ObjectKey, in bucket: ID<Bucket>) throws(Fault) -> PartedUpload? {
-        try first(
-            "SELECT id, key, begun, headers FROM upload WHERE bucket = $1 AND key = $2 AND id = $3",
-            [bucket.value, .blob(key.bytes), id.text.value]
-        ) { row throws(Fault) in try PartedUpload(&row) }
-    }
-
-    func version(of key: ObjectKey, _ version: VersionID?, in bucket: ID<Bucket>) throws(Fault) -> ObjectVersion? {
-        let which = version.map { [Value.integer(Int64(bitPattern: $0.bits))] } ?? []
-        return try first(
-            """
-            SELECT l.version, l.size, l.entity_tag, l.modified, d.headers, d.body_kind, d.body, d.checksums
-            FROM listing l JOIN detail d ON d.id = l.detail
-            WHERE l.bucket = $1 AND l.key = $2 \(which.isEmpty ? "" : "AND l.version = $3") ORDER BY l.rank LIMIT 1
-            """, [bucket.value, .blob(key.bytes)] + which
-        ) { row throws(Fault) in
-            let id = VersionID(bits: UInt64(bitPattern: try row.takeInteger()))
-            let (size, tag, modified) = (try row.take(Int64.self), try row.takeText(), try row.take(Instant.self))
-            let detail = try row.take(StoredDetail.self).detail
-            let kind = try row.takeInteger()
-            let body = try row.takeInteger()
-            let checksums = try row.takeBlob()
-            return ObjectVersion(
-                id: id, size: size, entityTag: tag, modified: modified, detail: detail,
-                body: StoredBody(kind: kind, number: body, checksums: checksums).reference)
-        }
-    }
-}
-
-extension ListedObject {
-    fileprivate init(_ row: inout Row) throws(Fault) {
-        self.init(
-            key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take(),
-            version: VersionID(bits: UInt64(bitPattern: try row.takeInteger())),
-            sequence: UInt64(bitPattern: -(try row.takeInteger())), isDeleteMarker: try row.take(), owner: try row.take(),
-            storageClass: try row.take(), checksum: try row.take(), isLatest: try row.take())
     }
 }

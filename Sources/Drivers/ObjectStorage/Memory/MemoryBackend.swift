@@ -57,7 +57,11 @@ public final class MemoryBackend: ObjectBackend {
         }
     }
 
-    public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage { state.withLock { $0.usage(of: bucket.id) } }
+    public func usage(of bucket: Bucket) async throws(Fault) -> BucketUsage {
+        let found = state.withLock { $0.keys[bucket.id] == nil ? nil : $0.usage(of: bucket.id) }
+        guard let found else { throw ObjectFaults.bucketIsGone }
+        return found
+    }
 
     public func unfinished(in bucket: Bucket) async throws(Fault) -> UnfinishedUploads {
         state.withLock { $0.uploads[bucket.id] ?? [:] }.values.reduce(into: UnfinishedUploads()) { sum, upload in
@@ -88,7 +92,8 @@ public final class MemoryBackend: ObjectBackend {
 
     public func remove(_ bucket: Bucket) async throws(Fault) {
         let outcome: Result<Void, Fault> = state.withLock { state in
-            guard let keys = state.keys[bucket.id] else { return .failure(ObjectFaults.bucketIsGone) }
+            // One that is gone is as it is to be.
+            guard let keys = state.keys[bucket.id] else { return .success(()) }
             guard keys.isEmpty else { return .failure(ObjectFaults.bucketIsNotEmpty) }
             state.keys[bucket.id] = nil
             state.uploads[bucket.id] = nil
@@ -102,7 +107,7 @@ public final class MemoryBackend: ObjectBackend {
 
     public func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource {
         guard let bytes = MemoryBackend.bytes(of: body) else { throw ObjectFaults.bodyIsGone }
-        return BodySource(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+        return try BodySource(bytes, range)
     }
 
     public func pieces(of body: BodyReference, in bucket: Bucket) async throws(Fault) -> [ObjectPart] {
@@ -237,7 +242,7 @@ private final class MemoryChange: KeyChange {
         return VersionID(bits: lastSequence)
     }
 
-    func newest() throws(Fault) -> UInt64? { versions.first?.sequence }
+    func newestSequence() throws(Fault) -> UInt64? { versions.first?.sequence }
 
     func put(_ version: ObjectVersion, at sequence: UInt64?) throws(Fault) {
         try remove(version.id)
@@ -273,10 +278,11 @@ private final class MemoryChange: KeyChange {
     }
 
     func end(_ upload: UploadID, keeping parts: [Int]) throws(Fault) -> BodyReference {
-        let ended = uploads.removeValue(forKey: upload)
-        usage.bytes -= ended?.parts.values.reduce(0) { $0 + $1.size } ?? 0
-        return .joined(
-            parts.compactMap { ended?.parts[$0] }.map { BodyPiece(size: $0.size, body: $0.body, checksums: $0.checksums) })
+        let ended = uploads.removeValue(forKey: upload)?.parts ?? [:]
+        let kept = parts.compactMap { ended[$0] }
+        guard kept.count == parts.count else { throw ObjectFaults.partIsMissing }
+        usage.bytes -= ended.values.reduce(0) { $0 + $1.size }
+        return .joined(kept.map { BodyPiece(size: $0.size, body: $0.body, checksums: $0.checksums) })
     }
 }
 

@@ -298,7 +298,7 @@ private final class ImportedVersion: Sendable {
         }
         var version = version
         let last = Self.placeMax(at: now)
-        let newest = try change.newest() ?? 0
+        let newest = try change.newestSequence() ?? 0
         let fits = try change.version(id) == nil && newest < sequence
         if fits, sequence > 0, sequence < last {
             version.id = id
