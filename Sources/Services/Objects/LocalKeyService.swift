@@ -19,8 +19,11 @@ public struct ServiceKey: Sendable, Hashable, Codable {
     fileprivate var sealed: [UInt8]
 }
 
-/// Keys in one file, which is replaced as a whole.
+/// Keys in one file, which is replaced as a whole before anybody knows of a change.
 public actor LocalKeyService: KeyService {
+    // Files are written where that holds nobody up, and nothing comes between a change and its file.
+    private let executor = BlockingExecutor(name: "karri.keys")
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let path: String
     private let seal: Seal
     private let chance: Chance
@@ -53,11 +56,7 @@ public actor LocalKeyService: KeyService {
         let key = ServiceKey(
             id: id, account: account.id, accountNumber: account.number, created: chance.now(), isEnabled: true, isOwn: isOwn,
             sealed: try seal.seal(secret, belonging: "service-key/\(id)", chance: chance))
-        keys[id] = key
-        do throws(Fault) { try await save() } catch {
-            keys[id] = nil
-            throw error
-        }
+        try keep(key)
         return key
     }
 
@@ -65,14 +64,9 @@ public actor LocalKeyService: KeyService {
     ///
     /// - Parameter name: In full, or the key's id.
     public func setEnabled(_ isEnabled: Bool, _ name: String) async throws(Fault) -> ServiceKey {
-        let before = try known(name)
-        var key = before
+        var key = try known(name)
         key.isEnabled = isEnabled
-        keys[key.id] = key
-        do throws(Fault) { try await save() } catch {
-            keys[key.id] = before
-            throw error
-        }
+        try keep(key)
         return key
     }
 
@@ -81,15 +75,17 @@ public actor LocalKeyService: KeyService {
         ResourceName(service: "kms", region: region, account: key.accountNumber, resource: "key/\(key.id)").description
     }
 
-    private func save() async throws(Fault) {
+    private func keep(_ key: ServiceKey) throws(Fault) {
+        var changed = keys
+        changed[key.id] = key
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-        let path = path
         let bytes: [UInt8]
-        do { bytes = Array(try encoder.encode(keys)) } catch {
+        do { bytes = Array(try encoder.encode(changed)) } catch {
             throw Fault(.internalError, "The key service's file could not be written.", because: error)
         }
-        try await BlockingPool.run { () throws(Fault) in try AtomicFile.write(bytes, to: path) }
+        try AtomicFile.write(bytes, to: path)
+        keys = changed
     }
 
     // MARK: KeyService
