@@ -35,8 +35,9 @@ extension VersionID {
             self = .null
             return
         }
-        guard text.utf8.count == 16, let bits = UInt64(text, radix: 16), bits != 0 else { return nil }
-        self.init(bits: bits)
+        // Microseconds since 1970, which rows hold with a sign.
+        guard text.utf8.count == 16, let bits = Int64(text, radix: 16), bits > 0 else { return nil }
+        self.init(bits: UInt64(bits))
     }
 }
 

@@ -123,7 +123,8 @@ struct S3Responder: Sendable {
             trace.session = call.caller.session
             try await checkOwners(found, call)
             var response = try await perform(found, call)
-            if try await isCharged(found, call) { response.headers[.requestCharged] = "requester" }
+            // What was done is not refused for what it costs.
+            if (try? await isCharged(found, call)) == true { response.headers[.requestCharged] = "requester" }
             return response
         } catch {
             // What the body was refused for is the reason of all that followed.
@@ -288,7 +289,11 @@ struct S3Responder: Sendable {
             guard !isSigned || proof.chain != nil else { throw .accessDenied }
             decoder = ChunkedDecoder(chain: isSigned ? proof.chain : nil, hasTrailer: form.hasSuffix("-TRAILER"))
             length = request.header("x-amz-decoded-content-length").flatMap { Int64($0) }
+            guard length ?? 0 >= 0 else {
+                throw S3Error("InvalidArgument", "x-amz-decoded-content-length must not be negative.")
+            }
         }
+        try refuseUnknownChecksums(request)
         let checks = try BodyChecks(
             { name in
                 // What completes an upload says of the object what other calls say of their bodies.
@@ -297,6 +302,15 @@ struct S3Responder: Sendable {
             }, payloadHash: payloadHash)
         let body = S3Body(request.body, decoder: decoder, checks: checks, length: length) { await invite(request, context) }
         return (body, length)
+    }
+
+    /// Refuses a checksum that would be kept by nobody and compared with nothing.
+    private func refuseUnknownChecksums(_ request: Request) throws(S3Error) {
+        let prefix = "x-amz-checksum-"
+        let known = Set(ChecksumAlgorithm.allCases.map(\.header) + ["algorithm", "mode", "type"].map { prefix + $0 })
+        for field in request.headers where field.name.canonicalName.hasPrefix(prefix) && !known.contains(field.name.canonicalName) {
+            throw .notImplemented(field.name.canonicalName)
+        }
     }
 
     /// Tells a client that waits with its body that it may send it.

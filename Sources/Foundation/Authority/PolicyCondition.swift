@@ -231,7 +231,7 @@ enum ConditionReader {
 
     /// ISO 8601, or seconds since 1970.
     static func date(_ text: String) -> Instant? {
-        if let seconds = Int64(text), abs(seconds) < 1 << 40 { return Instant(seconds: seconds) }
+        if let seconds = Int64(text), seconds.magnitude < 1 << 40 { return Instant(seconds: seconds) }
         return Instant(iso8601: text)
     }
 

@@ -84,7 +84,8 @@ public final class LocalBackend: ObjectBackend {
         try await catalogue.write { tx throws(Fault) in
             for bucket in try tx.all(Bucket.table, where: "TRUE") {
                 guard present.indices.contains(bucket.shard) else {
-                    throw Fault(.storage, "The bucket \(bucket.name) lies in shard \(bucket.shard), which is not there.", kind: .bucket)
+                    throw Fault(
+                        .storage, "The bucket \(bucket.name) lies in shard \(bucket.shard), which is not there.", kind: .bucket)
                 }
                 guard !present[bucket.shard].contains(bucket.id) else { continue }
                 try tx.run("DELETE FROM bucket WHERE name = $1", [bucket.name.value])

@@ -24,6 +24,7 @@ struct ChunkedDecoder {
     private var line: [UInt8] = []
     private var chain: SignatureV4.ChunkChain?
     private let hasTrailer: Bool
+    private var trailerIsSigned = false
     private var chunkHash = SHA256()
     private var chunkSignature = ""
     /// In lower case, as they came.
@@ -83,7 +84,9 @@ struct ChunkedDecoder {
     /// `400;chunk-signature=ad80…`
     private mutating func beginChunk(_ text: String) throws(S3Error) {
         let parts = text.split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false)
-        guard (1...8).contains(parts[0].utf8.count), let length = Int(parts[0], radix: 16) else { throw .malformedChunks }
+        guard (1...8).contains(parts[0].utf8.count), parts[0].utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }),
+            let length = Int(parts[0], radix: 16)
+        else { throw .malformedChunks }
         if chain != nil {
             let label = "chunk-signature="
             guard parts.count == 2, parts[1].hasPrefix(label) else { throw .malformedChunks }
@@ -106,10 +109,12 @@ struct ChunkedDecoder {
 
     private mutating func takeTrailer(_ text: String) throws(S3Error) {
         guard !text.isEmpty else {
+            // Unsigned trailers could be anybody's.
+            guard chain == nil || !hasTrailer || trailerIsSigned else { throw S3Error(.signatureDoesNotMatch()) }
             state = .done
             return
         }
-        guard hasTrailer, trailers.count < ChunkedDecoder.trailersMax, let colon = text.firstIndex(of: ":") else {
+        guard hasTrailer, !trailerIsSigned, trailers.count < ChunkedDecoder.trailersMax, let colon = text.firstIndex(of: ":") else {
             throw .malformedChunks
         }
         let name = text[..<colon].lowercased()
@@ -121,5 +126,6 @@ struct ChunkedDecoder {
         let lines = trailers.map { "\($0.name):\($0.value)\n" }.joined()
         let hash = hexDigits(Array(SHA256.hash(data: Array(lines.utf8))))
         guard chain?.acceptsTrailer(value, hash: hash) ?? true else { throw S3Error(.signatureDoesNotMatch()) }
+        trailerIsSigned = true
     }
 }

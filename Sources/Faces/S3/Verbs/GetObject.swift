@@ -187,7 +187,9 @@ enum ByteRange: Sendable, Hashable {
         guard text.hasPrefix("bytes="), !text.contains(",") else { return nil }
         let parts = text.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2, parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else { return nil }
-        switch (Int64(parts[0]), Int64(parts[1])) {
+        // Nothing is as long as what no number here can tell.
+        let numbers = parts.map { $0.isEmpty ? nil : Int64($0) ?? .max }
+        switch (numbers[0], numbers[1]) {
         case (let first?, let last?) where last >= first: self = .from(first, through: last)
         case (let first?, nil) where parts[1].isEmpty: self = .from(first, through: nil)
         case (nil, let count?) where parts[0].isEmpty: self = .last(count)

@@ -38,8 +38,8 @@ extension S3Responder {
     }
 
     private func writeParts(of found: StoredObject, _ call: S3Call, to out: inout XMLWriter) async throws {
-        let limit = min(call.header("x-amz-max-parts").flatMap { Int($0) } ?? 1000, 1000)
-        let after = call.header("x-amz-part-number-marker").flatMap { Int($0) } ?? 0
+        let limit = min(try S3Query.number("max-parts", call.header("x-amz-max-parts")) ?? 1000, 1000)
+        let after = try S3Query.number("part-number-marker", call.header("x-amz-part-number-marker")) ?? 0
         let parts = try await objects.parts(of: found)
         let shown = parts.filter { $0.number > after }.prefix(limit)
         out.open("ObjectParts")
@@ -47,7 +47,7 @@ extension S3Responder {
         out.element("PartNumberMarker", after)
         out.element("NextPartNumberMarker", shown.last?.number ?? 0)
         out.element("MaxParts", limit)
-        out.element("IsTruncated", (shown.last?.number ?? 0) < (parts.last?.number ?? 0))
+        out.element("IsTruncated", shown.last.map { $0.number < parts.last?.number ?? 0 } ?? false)
         // Without checksums S3 says only how many there are.
         for part in shown where !part.checksums.isEmpty {
             out.open("Part")

@@ -99,7 +99,8 @@ extension S3Responder {
         out.element("PartNumberMarker", after)
         if let last = shown.last { out.element("NextPartNumberMarker", last.number) }
         out.element("MaxParts", limit)
-        out.element("IsTruncated", found.count > limit)
+        // Who asks for none is not to ask on.
+        out.element("IsTruncated", limit > 0 && found.count > limit)
         for part in shown {
             out.open("Part")
             out.element("PartNumber", part.number)
@@ -216,8 +217,11 @@ extension Request {
 
 extension S3Query {
     /// A count in the query; nil where there is none.
-    func number(_ name: String) throws(Fault) -> Int? {
-        guard let text = self[name], !text.isEmpty else { return nil }
+    func number(_ name: String) throws(Fault) -> Int? { try S3Query.number(name, self[name]) }
+
+    /// A count as a parameter or a header says it; nil where it says none.
+    static func number(_ name: String, _ text: String?) throws(Fault) -> Int? {
+        guard let text, !text.isEmpty else { return nil }
         guard let number = Int(text), (0...Int(Int32.max)).contains(number) else {
             throw Fault(.invalidParameter, "Argument \(name) must be an integer between 0 and 2147483647")
         }

@@ -13,11 +13,19 @@ public struct LifecycleClock: Sendable, Hashable {
 
     private var dayMicroseconds: Int64 { max(1, Int64(day / .microseconds(1))) }
 
-    /// When so many days after an instant have passed: at the beginning of the next day.
+    /// 9999-12-31T23:59:59Z: later ones have no date with a year of four digits.
+    static let latest = Instant(seconds: 253_402_300_799)
+
+    /// When so many days after an instant have passed: at the beginning of the next day, `latest` at the latest.
     public func due(_ instant: Instant, days: Int) -> Instant {
-        let passed = instant.microseconds + Int64(days) * dayMicroseconds
+        let (span, isBeyond) = Int64(days).multipliedReportingOverflow(by: dayMicroseconds)
+        guard !isBeyond, span < LifecycleClock.latest.microseconds, instant < LifecycleClock.latest else {
+            return LifecycleClock.latest
+        }
+        let passed = instant.microseconds + span
         let rest = passed % dayMicroseconds
-        return Instant(microseconds: rest == 0 ? passed : passed - rest + dayMicroseconds)
+        let begun = Instant(microseconds: rest == 0 ? passed : passed - rest + dayMicroseconds)
+        return min(begun, LifecycleClock.latest)
     }
 }
 
@@ -30,7 +38,7 @@ enum LifecycleAction: Sendable, Hashable {
 }
 
 extension LifecycleRule.Filter {
-    /// Whether a rule is about a version; nil where that hangs on its tags, which are not known here.
+    /// Whether a rule is about versions of a key and a size; what it says of tags is `covers(tags:)`.
     func covers(_ key: ObjectKey, size: Int64) -> Bool {
         if let prefix, !key.bytes.starts(with: prefix.utf8) { return false }
         if let greaterThan, size <= greaterThan { return false }
