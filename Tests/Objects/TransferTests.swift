@@ -262,7 +262,8 @@ import Testing
             #expect(try await store.backend.unfinished(in: bucket) == UnfinishedUploads())
             let key = try wanted.objectKey
             let left = PartedUpload(
-                id: UploadID(bringingIn: key, version: "null"), key: key, begun: Instant(microseconds: 0), detail: ObjectDetail())
+                id: UploadID(bringingIn: key, version: "null", into: bucket), key: key, begun: Instant(microseconds: 0),
+                detail: ObjectDetail())
             try await store.backend.change(key, in: bucket) { change throws(Fault) in try change.begin(left) }
             #expect(try await store.backend.unfinished(in: bucket).count == 1)
             #expect(try await objects.importVersion(wanted, into: "first", bytes: Self.bytes("abcdef")) == [])

@@ -161,6 +161,20 @@ extension SignatureV4.Claim {
 }
 
 /// The query's parameters that carry a signature.
+extension SignatureV4.Claim {
+    /// The headers that the maker of a presigned request signed and put into its query, with names in
+    /// lower case. One that the request has as a header too is not among them, nor are checksums: SDKs make
+    /// these of the body that they have when they presign, which is none.
+    public func movedHeaders(of request: SignatureV4.Request) -> [(name: String, value: String)] {
+        guard case .query = form else { return [] }
+        return QueryParameter.all(request.rawQuery).compactMap { parameter in
+            let name = parameter.name.lowercased()
+            guard name.hasPrefix("x-amz-"), !QueryParameters.own.contains(name), !name.contains("checksum") else { return nil }
+            return request.values(name).isEmpty ? (name, parameter.value ?? "") : nil
+        }
+    }
+}
+
 private struct QueryParameters {
     var values: [String: String] = [:]
 
@@ -170,6 +184,8 @@ private struct QueryParameters {
         "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature",
         "X-Amz-Security-Token",
     ]
+    /// What says of the signature, or of the client, and nothing of the call.
+    static let own = Set(names.map { $0.lowercased() } + ["x-amz-content-sha256", "x-amz-user-agent"])
 
     /// Throws `incompleteSignature` where one of them comes twice.
     init(_ rawQuery: String) throws(SignatureV4.Refusal) {

@@ -74,11 +74,12 @@ enum S3Claim: Sendable {
         case .version4(let claim):
             do throws(SignatureV4.Refusal) {
                 let verified = try claim.verify(request, secret: secret, now: now, pathStyle: .asSent, keys: keys)
-                guard case .streaming(let form) = verified.payload, form.hasPrefix("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") else {
-                    return S3Proof(payload: verified.payload)
+                var proof = S3Proof(payload: verified.payload)
+                proof.movedHeaders = claim.movedHeaders(of: request)
+                if case .streaming(let form) = verified.payload, form.hasPrefix("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") {
+                    proof.chain = SignatureV4.ChunkChain(after: claim, secret: secret, keys: keys)
                 }
-                return S3Proof(
-                    payload: verified.payload, chain: SignatureV4.ChunkChain(after: claim, secret: secret, keys: keys))
+                return proof
             } catch { throw S3Error(error, isPresigned: request.isPresigned) }
         case .version2(let claim):
             let whole = try secret.whole()
@@ -138,8 +139,10 @@ extension SignatureV4.Request {
 }
 
 extension S3Query {
-    /// Whether it is of a presigned copy in Version 2, whose source was moved there from the headers.
-    var movesCopySource: Bool { has("AWSAccessKeyId") && names.contains { $0.lowercased() == "x-amz-copy-source" } }
+    /// Whether it is of a presigned copy, whose source was moved there from the headers.
+    var movesCopySource: Bool {
+        (has("AWSAccessKeyId") || has("X-Amz-Signature")) && names.contains { $0.lowercased() == "x-amz-copy-source" }
+    }
 }
 
 extension SigningSecret {

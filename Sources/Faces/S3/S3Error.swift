@@ -76,6 +76,8 @@ extension S3Error {
             fields["x-amz-version-id"] = VersionID(bits: marker.bits).spelled
             fields["last-modified"] = fault.facts[Fault.modifiedFact].flatMap { Instant(iso8601: $0) }.map(HTTPDate.text)
             if status == 405 { fields["allow"] = "DELETE" }
+        } else if code == "NoSuchKey" {
+            fields["x-amz-delete-marker"] = "false"
         }
     }
 
@@ -108,6 +110,7 @@ extension S3Error {
         case (.limitExceeded, .bucket): self.init("TooManyBuckets", fault.message)
         case (.notFound, .upload): self.init("NoSuchUpload", fault.message, 404)
         case (.notFound, .part): self.init("InvalidPart", fault.message)
+        case (.invalidRange, _): self.init("InvalidRange", fault.message, 416)
         case (.invalidParameter, .part): self.init("InvalidPartOrder", fault.message)
         case (.wrongState, .part): self.init("EntityTooSmall", fault.message)
         case (.notFound, _): self.init("NoSuchKey", "The specified key does not exist.", 404)

@@ -143,10 +143,11 @@ extension ObjectsService {
     public func setAccessControlList(
         _ asked: RequestedACL, of name: ObjectName, by caller: Caller
     ) async throws(Fault) -> StoredObject {
-        let found = try await object(name, for: name.version == nil ? .putObjectACL : .putVersionACL, by: caller)
+        let action: ObjectAction = name.version == nil ? .putObjectACL : .putVersionACL
+        let found = try await object(name, for: action, by: caller)
         let grants = try await grants(
             asked, owner: found.bucket.owner(of: found.version), bucketOwner: found.bucket.account, found.bucket.settings)
-        try await revise(found, name.key) { detail throws(Fault) in detail.grants = grants }
+        try await revise(found, name.key, for: action, by: caller) { detail throws(Fault) in detail.grants = grants }
         await announce(.putACL, name.key, found, by: caller)
         return found
     }

@@ -11,6 +11,10 @@ public struct ObjectConditions: Sendable, Hashable {
     /// Whole seconds, as HTTP's dates are.
     public var modifiedSince: Instant?
     public var unmodifiedSince: Instant?
+    /// What a removal says of what it removes; of what is not there, nothing.
+    public var size: Int64?
+    /// Whole seconds.
+    public var modified: Instant?
 
     public init() {}
 
@@ -38,9 +42,13 @@ public struct ObjectConditions: Sendable, Hashable {
 
     /// Checks what a writer says of what it replaces, which is read only then; a delete marker is nothing.
     func check(_ change: any KeyChange) throws(Fault) {
-        guard match != nil || noneMatch != nil else { return }
+        guard match != nil || noneMatch != nil || size != nil || modified != nil else { return }
         let current = try change.current()
         let version = current?.body == nil ? nil : current
+        if let size, let version, version.size != size { throw Fault.precondition("x-amz-if-match-size") }
+        if let modified, let version, version.modified.seconds != modified.seconds {
+            throw Fault.precondition("x-amz-if-match-last-modified-time")
+        }
         if let noneMatch, let version, ObjectConditions.names(noneMatch, version.entityTag) {
             throw Fault.precondition("If-None-Match")
         }

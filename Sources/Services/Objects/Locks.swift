@@ -25,7 +25,7 @@ extension ObjectsService {
         if bypassing { try authorize(.bypassGovernance, on: found.bucket, key: name.key, by: caller) }
         let now = chance.now()
         if let retention { try retention.check(now: now) }
-        try await revise(found, name.key) { detail throws(Fault) in
+        try await revise(found, name.key, for: .putRetention, by: caller) { detail throws(Fault) in
             if let held = detail.retention, held.until > now, retention.map({ !$0.extends(held) }) ?? true {
                 guard held.mode == .governance, bypassing else { throw Fault.locked }
             }
@@ -39,33 +39,29 @@ extension ObjectsService {
 
     public func setHeld(_ isHeld: Bool, of name: ObjectName, by caller: Caller) async throws(Fault) {
         let found = try await lockable(name, for: .putLegalHold, by: caller)
-        try await revise(found, name.key) { detail throws(Fault) in detail.isHeld = isHeld }
+        try await revise(found, name.key, for: .putLegalHold, by: caller) { detail throws(Fault) in detail.isHeld = isHeld }
     }
 
     /// A version in a bucket that has object lock.
     private func lockable(_ name: ObjectName, for action: ObjectAction, by caller: Caller) async throws(Fault) -> StoredObject {
         let found = try await object(name, for: action, by: caller)
         guard found.bucket.settings.lock != nil else {
-            throw Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
+            throw Fault.hasNoLock
         }
         return found
     }
 }
 
 extension Bucket {
-    /// The retention of a new version.
-    func retention(asked: Retention?, isHeld: Bool?, now: Instant) throws(Fault) -> Retention? {
-        guard let lock = settings.lock else {
-            guard asked == nil, isHeld == nil else {
-                throw Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
-            }
-            return nil
-        }
-        if let asked {
-            try asked.check(now: now)
-            return asked
-        }
-        return lock.standard.map { Retention(mode: $0.mode, until: now + .seconds($0.days * 86_400)) }
+    /// Refuses what a new version may not be locked by.
+    func checkLock(retention: Retention?, isHeld: Bool?, now: Instant) throws(Fault) {
+        guard settings.lock != nil || (retention == nil && isHeld == nil) else { throw Fault.hasNoLock }
+        try retention?.check(now: now)
+    }
+
+    /// The retention of a version that is stored now and was given none; nil where the bucket gives none.
+    func standardRetention(from now: Instant) -> Retention? {
+        settings.lock?.standard.map { Retention(mode: $0.mode, until: now + .seconds($0.days * 86_400)) }
     }
 }
 
@@ -94,5 +90,6 @@ extension ObjectVersion {
 }
 
 extension Fault {
+    static let hasNoLock = Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
     static let locked = Fault(.protected, "Access Denied because object protected by object lock.", kind: .object)
 }

@@ -26,8 +26,8 @@ extension UploadID {
     init(_ chance: Chance) { self.init(hexDigits(chance.bits()) + hexDigits(chance.bits())) }
 
     /// The one by which a version is brought in: the same each time, so that what a crash left is found.
-    init(bringingIn key: ObjectKey, version: String?) {
-        let digest = SHA256.hash(data: key.bytes + [0] + Array((version ?? "").utf8))
+    init(bringingIn key: ObjectKey, version: String?, into bucket: Bucket) {
+        let digest = SHA256.hash(data: Array("\(bucket.id.hex)/\(version ?? "")/".utf8) + key.bytes)
         self.init("import-\(hexDigits(Array(digest.prefix(16))))")
     }
 }
@@ -98,7 +98,11 @@ extension ObjectsService {
     ) async throws(Fault) -> (source: StoredObject, part: StartedPart) {
         let (found, part, bytes) = try await readSource(
             source, conditions: sourceConditions, customer: sourceCustomer, by: caller
-        ) { found throws(Fault) in try range(found.version.size) }
+        ) { found throws(Fault) in
+            let part = try range(found.version.size)
+            guard part.upperBound - part.lowerBound <= ObjectsService.uploadBytesMax else { throw Fault.sourceIsTooLarge }
+            return part
+        }
         let taken = try await putPart(
             number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound,
             StoredObjectBody(source: bytes), customer: customer, by: caller)
@@ -144,6 +148,7 @@ extension ObjectsService {
             var detail = upload.detail
             detail.upload = id
             detail.parts = parts.count
+            detail.retention = detail.retention ?? bucket.standardRetention(from: now)
             try detail.addChecksum(of: taken, whole)
             let version = ObjectVersion(
                 id: .null, size: size, entityTag: "\(hexDigits(Array(hash.finalize())))-\(parts.count)", modified: now,

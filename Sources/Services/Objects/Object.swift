@@ -46,11 +46,14 @@ extension ObjectsService {
         let encryption = try await encryption(upload.encryption, of: upload.key, in: bucket, by: caller)
         if given.checksums.isEmpty { body.makeChecksum(ChecksumAlgorithm.standard.header) }
         let stored = try await take(body, size: upload.size, sealedWith: encryption?.key, in: bucket) { taken throws(Fault) in
+            let bucket = try await asItIs(bucket)
+            let now = chance.now()
             var detail = given
             detail.encryption = encryption?.kept
             if let (name, value) = body.checksum { detail.checksums[name] = value }
+            detail.retention = detail.retention ?? bucket.standardRetention(from: now)
             let version = ObjectVersion(
-                id: .null, size: taken.size, entityTag: taken.entityTag, modified: chance.now(), detail: detail, body: taken.body)
+                id: .null, size: taken.size, entityTag: taken.entityTag, modified: now, detail: detail, body: taken.body)
             let conditions = upload.conditions
             let stored = try await backend.change(upload.key, in: bucket) { change throws(Fault) in
                 try conditions.check(change)
@@ -60,6 +63,12 @@ extension ObjectsService {
         }
         await announce(upload.event, upload.key, stored, by: caller)
         return stored
+    }
+
+    /// A bucket with the settings that it has now: others may have come while a body did.
+    func asItIs(_ bucket: Bucket) async throws(Fault) -> Bucket {
+        guard let now = try await backend.bucket(named: bucket.name), now.id == bucket.id else { throw ObjectFaults.bucketIsGone }
+        return now
     }
 
     /// Finds the bucket that an object is to be put into and decides whether it may be, as it is described.
@@ -74,8 +83,7 @@ extension ObjectsService {
             try ObjectTags.check(tags)
             try authorize(.putObjectTagging, on: bucket, key: upload.key, by: caller)
         }
-        let now = chance.now()
-        detail.retention = try bucket.retention(asked: detail.retention, isHeld: detail.isHeld, now: now)
+        try bucket.checkLock(retention: detail.retention, isHeld: detail.isHeld, now: chance.now())
         if upload.detail.retention != nil { try authorize(.putRetention, on: bucket, key: upload.key, by: caller) }
         if detail.isHeld != nil { try authorize(.putLegalHold, on: bucket, key: upload.key, by: caller) }
         var owner = caller.account ?? bucket.account
@@ -147,7 +155,9 @@ extension ObjectsService {
             guard let asked = name.version else { throw Fault.noObject }
             throw Fault(.notFound, "The specified version does not exist.", kind: .version).about(asked)
         }
-        for action in [action] + others { try authorize(action, on: bucket, key: name.key, object: version, by: caller) }
+        // A delete marker has no list of its own, whoever put it.
+        let listed = version.body == nil ? nil : version
+        for action in [action] + others { try authorize(action, on: bucket, key: name.key, object: listed, by: caller) }
         guard version.body != nil else {
             throw Fault.isDeleteMarker(version, isNamed: name.version != nil)
         }
@@ -256,7 +266,10 @@ extension ObjectsService {
         }
         let (found, _, bytes) = try await readSource(
             source, conditions: sourceConditions, customer: directives.customer, by: caller
-        ) { 0..<$0.version.size }
+        ) { found throws(Fault) in
+            guard found.version.size <= ObjectsService.uploadBytesMax else { throw Fault.sourceIsTooLarge }
+            return 0..<found.version.size
+        }
         let own = found.version.detail
         var upload = upload
         upload.size = found.version.size
@@ -344,12 +357,18 @@ extension ObjectsService {
     }
 
     /// Changes what a version is kept with, where it stands.
+    ///
+    /// - Parameter action: What the caller needs the right to: another version without an id may have taken its place.
     func revise(
-        _ found: StoredObject, _ key: ObjectKey, _ body: @escaping @Sendable (inout ObjectDetail) throws(Fault) -> Void
+        _ found: StoredObject, _ key: ObjectKey, for action: ObjectAction, by caller: Caller,
+        _ body: @escaping @Sendable (inout ObjectDetail) throws(Fault) -> Void
     ) async throws(Fault) {
-        let id = found.version.id
-        try await backend.change(key, in: found.bucket) { change throws(Fault) in
-            guard var detail = try change.version(id)?.detail else { throw Fault.noObject }
+        let (id, bucket) = (found.version.id, found.bucket)
+        try await backend.change(key, in: bucket) { change throws(Fault) in
+            guard let version = try change.version(id), version.body != nil else { throw Fault.noObject }
+            try self.authorize(action, on: bucket, key: key, object: version, by: caller)
+            guard version.detail.owner == found.version.detail.owner else { throw Fault.noObject }
+            var detail = version.detail
             try body(&detail)
             try change.revise(id, detail)
         }
@@ -383,6 +402,8 @@ extension Bucket {
 }
 
 extension Fault.Code {
+    /// Bytes are asked for that an object has not.
+    public static let invalidRange = Fault.Code(rawValue: "invalidRange")
     /// More would be kept than the operator allows.
     public static let quotaExceeded = Fault.Code(rawValue: "quotaExceeded")
 }
@@ -391,6 +412,10 @@ extension Fault {
     /// When a delete marker was put, in ISO 8601.
     public static let modifiedFact = "modified"
 
+    static let sourceIsTooLarge = Fault(
+        .malformedRequest,
+        "The specified copy source is larger than the maximum allowable size for a copy source: \(ObjectsService.uploadBytesMax)",
+        kind: .object)
     static let noObject = Fault(.notFound, "The specified key does not exist.", kind: .object)
 
     /// What is asked for is a delete marker.

@@ -45,8 +45,11 @@ extension ObjectsService {
             case (_, nil): .putObjectTagging
             default: .putVersionTagging
             }
-        let found = try await object(name, for: action, by: tags.map(caller.asking) ?? caller)
-        try await revise(found, name.key) { detail throws(Fault) in detail.tags = tags?.isEmpty == false ? tags : nil }
+        let asking = tags.map(caller.asking) ?? caller
+        let found = try await object(name, for: action, by: asking)
+        try await revise(found, name.key, for: action, by: asking) { detail throws(Fault) in
+            detail.tags = tags?.isEmpty == false ? tags : nil
+        }
         await announce(tags?.isEmpty == false ? .putTags : .deleteTags, name.key, found, by: caller)
         return found
     }

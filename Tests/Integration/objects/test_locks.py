@@ -84,10 +84,10 @@ DEFAULTS = [
     ("<Rule><DefaultRetention><Mode>governance</Mode><Days>1</Days></DefaultRetention></Rule>", "MalformedXML"),
     ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days><Years>1</Years></DefaultRetention></Rule>", "MalformedXML"),
     ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>one</Days></DefaultRetention></Rule>", "MalformedXML"),
-    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>0</Days></DefaultRetention></Rule>", "InvalidArgument"),
-    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>-1</Days></DefaultRetention></Rule>", "InvalidArgument"),
-    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>36501</Days></DefaultRetention></Rule>", "InvalidArgument"),
-    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Years>101</Years></DefaultRetention></Rule>", "InvalidArgument"),
+    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>0</Days></DefaultRetention></Rule>", "InvalidRetentionPeriod"),
+    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>-1</Days></DefaultRetention></Rule>", "InvalidRetentionPeriod"),
+    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>36501</Days></DefaultRetention></Rule>", "InvalidRetentionPeriod"),
+    ("<Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Years>101</Years></DefaultRetention></Rule>", "InvalidRetentionPeriod"),
 ]
 
 
@@ -341,3 +341,17 @@ def test_a_bucket_with_locks_can_be_emptied(s3, locked):
     assert refused(s3.delete_bucket, Bucket=locked) == (409, "BucketNotEmpty")
     empty_bucket(s3, locked)
     assert status(s3.delete_bucket(Bucket=locked)) == 204
+
+
+def test_parts_are_retained_from_their_completion_on(s3, locked):
+    """What a bucket gives its objects is given when they come to be, not when their upload begins."""
+    upload = s3.create_multipart_upload(Bucket=locked, Key="k")["UploadId"]
+    part = s3.upload_part(Bucket=locked, Key="k", UploadId=upload, PartNumber=1, Body=b"x")
+    s3.put_object_lock_configuration(Bucket=locked, ObjectLockConfiguration={
+        "ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}})
+    done = s3.complete_multipart_upload(
+        Bucket=locked, Key="k", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    found = s3.head_object(Bucket=locked, Key="k")
+    assert found["ObjectLockMode"] == "GOVERNANCE"
+    assert abs(found["ObjectLockRetainUntilDate"] - found["LastModified"] - datetime.timedelta(days=1)).total_seconds() < 2
+    assert refused(s3.delete_object, Bucket=locked, Key="k", VersionId=done["VersionId"]) == (403, "AccessDenied")

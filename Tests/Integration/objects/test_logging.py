@@ -124,11 +124,13 @@ def test_records(quick, s3, buckets):
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(urllib.request.Request(
             f"http://127.0.0.1:{quick.port}/{source}/a?x=1", headers={"Referer": 'http://x/"', "User-Agent": "odd agent"}))
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"http://127.0.0.1:{quick.port}/{source}?versionId=x%0AFORGED%20line")
     url = s3.generate_presigned_url("get_object", Params={"Bucket": source, "Key": "copy"})
     urllib.request.urlopen(url).read()
     s3.delete_object(Bucket=source, Key="copy")
 
-    records = eventually(lambda: (found := delivered(s3, target)) and len(found) >= 10 and found)
+    records = eventually(lambda: (found := delivered(s3, target)) and len(found) >= 11 and found)
     by = {}
     for record in records:
         assert (record["owner"], record["bucket"], record["address"]) == (owner, source, "127.0.0.1")

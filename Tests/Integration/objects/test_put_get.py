@@ -10,9 +10,12 @@ import socket
 import time
 import zlib
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import pytest
 
-from objects.wire import base64_of, fill, md5_of, read, refused, tag_of, versions
+from objects.wire import Wire, base64_of, fill, md5_of, read, refused, tag_of, versions
 
 # Around the edges of how bodies are kept.
 SIZES = [0, 1, 1023, 8191, 8192, 8193, 65_536, 262_145, 3_000_001]
@@ -373,3 +376,29 @@ def test_a_presigned_address_ends(s3, wire, open_wire, bucket):
     assert open_wire.get(target, query=query).status == 200
     time.sleep(2.1)
     assert open_wire.get(target, query=query).refusal == (403, "AccessDenied")
+
+
+def test_presigned_headers_that_stand_in_the_query(s3, owner, simulated, bucket):
+    """SDKs that presign put a call's headers into its query; they are heard as if they had come as headers."""
+    def presigned(method, path, **moved):
+        request = botocore.awsrequest.AWSRequest(method, f"http://127.0.0.1:{simulated.port}{path}", params={
+            name.replace("_", "-"): value for name, value in moved.items()})
+        credentials = botocore.credentials.Credentials(owner.key, owner.secret)
+        botocore.auth.S3SigV4QueryAuth(credentials, "s3", simulated.region, expires=60).add_auth(request)
+        return request.prepare().url.partition("?")[2]
+
+    nobody = Wire(simulated.port, simulated.region)
+    query = presigned(
+        "PUT", f"/{bucket}/k", x_amz_meta_foo="bar", x_amz_storage_class="STANDARD_IA", x_amz_tagging="a=1",
+        x_amz_checksum_crc32="AAAAAA==", x_amz_sdk_checksum_algorithm="CRC32")
+    assert nobody.put(f"/{bucket}/k", b"body", query=query).status == 200
+    found = s3.head_object(Bucket=bucket, Key="k")
+    assert (found["Metadata"], found["StorageClass"]) == ({"foo": "bar"}, "STANDARD_IA")
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "1"}]
+    assert nobody.put(f"/{bucket}/k", b"body", query=query.replace("bar", "baz")).refusal == (403, "SignatureDoesNotMatch")
+    # A header of the request itself is the one that counts.
+    query = presigned("PUT", f"/{bucket}/two", x_amz_meta_foo="bar")
+    assert nobody.put(f"/{bucket}/two", b"x", query=query, headers={"x-amz-meta-foo": "own"}).status in (200, 403)
+    copy = presigned("PUT", f"/{bucket}/copy", x_amz_copy_source=f"{bucket}/k")
+    assert nobody.put(f"/{bucket}/copy", query=copy).status == 200
+    assert read(s3, bucket, "copy") == b"body"

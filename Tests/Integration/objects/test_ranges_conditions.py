@@ -1,6 +1,7 @@
 """Parts of bodies, and requests that depend on what is there ("GetObject", Amazon S3 API Reference;
 "Conditional requests", Amazon S3 User Guide; RFC 9110, sections 13 and 14)."""
 
+import datetime
 import email.utils
 
 import pytest
@@ -199,3 +200,29 @@ def test_a_range_of_a_replaced_object_is_not_mixed(wire, bucket):
     assert wire.get(f"/{bucket}/k", headers={"Range": "bytes=0-4", "If-Range": TAG}).body == BODY[:5]
     got = wire.get(f"/{bucket}/k", headers={"Range": "bytes=0-4", "If-Range": OTHER})
     assert got.status == 200 and got.body == BODY
+
+
+def test_removals_by_size_and_time(s3, wire, bucket):
+    """Of what is not there, such conditions say nothing."""
+    def put():
+        s3.put_object(Bucket=bucket, Key="k", Body=b"abc")
+        return s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+
+    when = put()
+    asked = dict(Bucket=bucket, Key="k")
+    early = when - datetime.timedelta(days=1)
+    assert refused(s3.delete_object, **asked, IfMatchSize=4) == (412, "PreconditionFailed")
+    assert refused(s3.delete_object, **asked, IfMatchLastModifiedTime=early) == (412, "PreconditionFailed")
+    assert refused(s3.delete_object, **asked, IfMatchSize=3, IfMatchLastModifiedTime=early) == (412, "PreconditionFailed")
+    s3.delete_object(**asked, IfMatchSize=3, IfMatchLastModifiedTime=when)
+    assert refused(s3.head_object, **asked) == (404, "404")
+    s3.delete_object(**asked, IfMatchSize=4)
+    s3.delete_object(**asked, IfMatchLastModifiedTime=early)
+
+    when = put()
+    several = lambda **named: s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", **named}]})
+    assert several(Size=4)["Errors"][0]["Code"] == "PreconditionFailed"
+    assert several(LastModifiedTime=early)["Errors"][0]["Code"] == "PreconditionFailed"
+    assert several(Size=3, LastModifiedTime=when)["Deleted"][0]["Key"] == "k"
+    for header in ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"]:
+        assert wire.delete(f"/{bucket}/k", headers={header: "-1"}).refusal == (400, "InvalidArgument")

@@ -272,3 +272,35 @@ def test_the_headers_of_a_version(wire, versioned):
     for answer in [wire.get(f"/{versioned}/k"), wire.head(f"/{versioned}/k"), wire.get(f"/{versioned}/k", query="tagging"),
                    wire.get(f"/{versioned}/k", headers={"Range": "bytes=0-0"})]:
         assert answer.headers["x-amz-version-id"] == version and "x-amz-delete-marker" not in answer.headers
+
+
+def test_settings_are_those_of_the_moment_of_storing(s3, owner, bucket):
+    """Versions are kept of what was on its way when versioning was enabled: nothing is replaced."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"before")
+
+    def body():
+        yield b"aft"
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        yield b"er"
+
+    answer = owner.wire.send(
+        "PUT", f"/{bucket}/k", body=body(), payload_hash="UNSIGNED-PAYLOAD",
+        headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD", "Content-Length": "5"})
+    assert answer.status == 200 and answer.headers["x-amz-version-id"] != "null", answer
+    assert read(s3, bucket, "k") == b"after" and read(s3, bucket, "k", VersionId="null") == b"before"
+
+
+def test_the_marker_of_another_account(s3, other, bucket):
+    """A bucket's owner is told of a delete marker that another account has put."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    marker = other.delete_object(Bucket=bucket, Key="k")["VersionId"]
+    assert refused(s3.get_object, Bucket=bucket, Key="k") == (404, "NoSuchKey")
+    assert refused(s3.get_object, Bucket=bucket, Key="k", VersionId=marker) == (405, "MethodNotAllowed")
+
+
+def test_what_is_not_there_is_hidden_by_nothing(wire, bucket):
+    assert wire.get(f"/{bucket}/nothing").headers["x-amz-delete-marker"] == "false"

@@ -44,7 +44,7 @@ struct AccessRecord: Sendable, Hashable {
             owner, bucket, "[\(AccessRecord.text(of: time))]", remoteAddress, requester, requestID, operation, key,
             AccessRecord.quoted(requestLine), String(status), errorCode, AccessRecord.text(bytesSent),
             objectBytes.map(String.init), String(totalMilliseconds), turnaroundMilliseconds.map(String.init),
-            AccessRecord.quoted(referrer ?? "-"), AccessRecord.quoted(userAgent ?? "-"), version,
+            AccessRecord.quoted(referrer ?? "-"), AccessRecord.quoted(userAgent ?? "-"), version.map(AccessRecord.plain),
             // The host's id is S3's own.
             nil, signature,
             // The cipher suite.

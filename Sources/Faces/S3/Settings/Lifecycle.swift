@@ -19,7 +19,11 @@ enum LifecycleForm: PlainSettingForm {
     static func read(_ document: XMLElement) throws -> [LifecycleRule]? {
         let elements = document.all("Rule")
         guard (1...rulesMax).contains(elements.count) else { throw XMLElement.malformed }
-        let rules = try elements.enumerated().map { place, element in try rule(element, place) }
+        let named = Set(elements.compactMap { $0["ID"]?.text })
+        var free = (1...).lazy.map { "rule-\($0)" }.filter { !named.contains($0) }.makeIterator()
+        let rules = try elements.map { element in
+            try rule(element, id: element["ID"].flatMap { $0.text.isEmpty ? nil : $0.text } ?? free.next() ?? "")
+        }
         guard Set(rules.map(\.id)).count == rules.count else {
             throw S3Error("InvalidArgument", "Rule ID must be unique. Found same ID for more than one rule")
         }
@@ -28,8 +32,7 @@ enum LifecycleForm: PlainSettingForm {
 
     // MARK: Rules
 
-    private static func rule(_ element: XMLElement, _ place: Int) throws -> LifecycleRule {
-        let id = element["ID"].flatMap { $0.text.isEmpty ? nil : $0.text } ?? "rule-\(place + 1)"
+    private static func rule(_ element: XMLElement, id: String) throws -> LifecycleRule {
         guard id.utf16.count <= idLengthMax else {
             throw S3Error("InvalidArgument", "ID length should not exceed allowed limit of \(idLengthMax)")
         }

@@ -74,7 +74,13 @@ extension S3Responder {
     }
 
     func headBucket(_ name: String, _ call: S3Call) async throws -> Response {
-        let bucket = try await objects.bucket(name, for: .listBucket, by: call.caller)
+        let bucket: Bucket
+        do throws(Fault) { bucket = try await objects.bucket(name, for: .listBucket, by: call.caller) } catch {
+            var refusal = S3Error(of: error)
+            // Where a bucket is, is told to everybody: clients look there for it.
+            if error.code == .denied { refusal.fields["x-amz-bucket-region"] = objects.region }
+            throw refusal
+        }
         var response = empty(.ok)
         response.headers[.bucketRegion] = bucket.region
         return response

@@ -18,7 +18,10 @@ extension S3Responder {
         let (found, stored) = try await objects.copy(
             source.name, sourceConditions: source.conditions, to: try await upload(to: name, call), directives, by: call.caller)
         var response = about(
-            stored, copied("CopyObjectResult", stored.version.entityTag, stored.version.modified, stored.version.detail.checksums))
+            stored,
+            copied(
+                "CopyObjectResult", stored.version.entityTag, stored.version.modified, stored.version.detail.checksums,
+                type: stored.version.detail.shownChecksumType))
         response.headers[.copySourceVersionID] = found.shownVersion?.spelled
         describe(stored.version.detail.encryption, call.request, in: &response.headers)
         return response
@@ -50,7 +53,8 @@ extension S3Responder {
             range: { size throws(Fault) in
                 guard let range else { return 0..<size }
                 guard let part = range.within(size), case .from(_, let last?) = range, last < size else {
-                    throw Fault(.invalidParameter, "Range specified is not valid for source object of size: \(size)", kind: .object)
+                    throw Fault(
+                        .invalidRange, "Range specified is not valid for source object of size: \(size)", kind: .object)
                 }
                 return part
             }, by: call.caller)
@@ -60,13 +64,16 @@ extension S3Responder {
         return response
     }
 
-    private func copied(_ name: String, _ tag: String, _ modified: Instant, _ checksums: [String: String]) -> Response {
+    private func copied(
+        _ name: String, _ tag: String, _ modified: Instant, _ checksums: [String: String], type: String? = nil
+    ) -> Response {
         var out = XMLWriter()
         out.declaration()
         out.open(name, namespace: s3Namespace)
         out.element("LastModified", modified)
         out.element("ETag", "\"\(tag)\"")
         write(checksums, to: &out)
+        if !checksums.isEmpty { out.element("ChecksumType", type) }
         out.close(name)
         return xml(out.bytes)
     }

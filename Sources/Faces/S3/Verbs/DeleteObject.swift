@@ -8,8 +8,11 @@ import Objects
 
 extension S3Responder {
     func deleteObject(_ name: ObjectName, _ call: S3Call) async throws -> Response {
+        var conditions = ObjectConditions(of: call.request)
+        try conditions.take(
+            size: call.header("x-amz-if-match-size"), modified: call.header("x-amz-if-match-last-modified-time"))
         let deletion = try await objects.delete(
-            name, conditions: ObjectConditions(of: call.request), bypassing: call.bypassesGovernance, by: call.caller)
+            name, conditions: conditions, bypassing: call.bypassesGovernance, by: call.caller)
         var response = empty(.noContent)
         response.headers[.versionID] = deletion.version?.spelled
         if deletion.isMarker { response.headers[.deleteMarker] = "true" }
@@ -60,6 +63,25 @@ private struct NamedDeletion {
         name = ObjectName(bucket: bucket, key: ObjectKey(object["Key"]?.text ?? ""))
         if let version = object.version { name.version = try VersionID(asked: version) }
         if let tag = object["ETag"] { conditions.match = [tag.text.filter { $0 != "\"" }] }
+        try conditions.take(size: object["Size"]?.text, modified: object["LastModifiedTime"]?.text)
+    }
+}
+
+extension ObjectConditions {
+    /// What a removal says of the size and the time of what it removes.
+    fileprivate mutating func take(size: String?, modified: String?) throws(S3Error) {
+        if let size {
+            guard let bytes = Int64(size), bytes >= 0 else {
+                throw S3Error("InvalidArgument", "The size of the object that is to be removed must be a number of bytes.")
+            }
+            self.size = bytes
+        }
+        if let modified {
+            guard let time = HTTPDate.parse(modified) ?? Instant(iso8601: modified) else {
+                throw S3Error("InvalidArgument", "The time of the object that is to be removed must be a date.")
+            }
+            self.modified = time
+        }
     }
 }
 

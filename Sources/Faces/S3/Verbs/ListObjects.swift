@@ -24,7 +24,7 @@ extension S3Responder {
     func listObjectsV2(_ bucket: String, _ call: S3Call) async throws -> Response {
         var request = try ListingRequest<ListedObject>(call.query)
         let token = call.query["continuation-token"]
-        if let token {
+        if let token, !token.isEmpty {
             guard let bytes = Data(base64Encoded: token), !bytes.isEmpty else {
                 throw Fault(.pageToken, "The continuation token provided is incorrect")
             }

@@ -92,7 +92,10 @@ extension ObjectDetail {
 
     init(of request: Request) throws {
         self.init()
-        if let text = request.header("x-amz-tagging") { tags = try TagSet.read(header: text) }
+        if let text = request.header("x-amz-tagging") {
+            let given = try TagSet.read(header: text)
+            tags = given.isEmpty ? nil : given
+        }
         (retention, isHeld) = try request.requestedLock()
         if let asked = request.header("x-amz-storage-class") {
             guard ObjectDetail.storageClasses.contains(asked) else {
@@ -118,6 +121,10 @@ extension ObjectDetail {
         var bytes = 0
         for field in request.headers where field.name.canonicalName.hasPrefix("x-amz-meta-") {
             let name = String(field.name.canonicalName.dropFirst("x-amz-meta-".utf8.count))
+            // What was no UTF-8 has come as replacement characters, and would be kept as these.
+            guard !field.value.unicodeScalars.contains("\u{fffd}") else {
+                throw S3Error("InvalidArgument", "The value of \(field.name.canonicalName) is not UTF-8.")
+            }
             metadata[name] = metadata[name].map { "\($0),\(field.value)" } ?? field.value
             bytes += name.utf8.count + field.value.utf8.count
         }

@@ -219,7 +219,7 @@ private final class ImportedVersion: Sendable {
 
     /// Uploads it as clients do, so that a body of parts is one again.
     func keepParts(_ body: BodyCutter) async throws(Fault) -> [String] {
-        let id = UploadID(bringingIn: key, version: record.version)
+        let id = UploadID(bringingIn: key, version: record.version, into: bucket)
         let upload = PartedUpload(id: id, key: key, begun: now, detail: detail)
         try await objects.backend.change(key, in: bucket) { change throws(Fault) in
             // What an import left that was ended.
@@ -351,7 +351,7 @@ extension ObjectsService {
         of record: VersionRecord, in bucket: Bucket, now: Instant, _ detail: inout ObjectDetail, _ remarks: inout [String]
     ) throws(Fault) {
         guard record.version != nil else {
-            detail.retention = record.isMarker ? nil : try bucket.retention(asked: nil, isHeld: nil, now: now)
+            detail.retention = record.isMarker ? nil : bucket.standardRetention(from: now)
             return
         }
         guard record.retention != nil || record.isHeld != nil else { return }
