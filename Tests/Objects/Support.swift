@@ -43,10 +43,13 @@ final class TestedStore: Sendable {
 
     let objects: ObjectsService
     let backend: any ObjectBackend
+    /// What a local backend keeps its files in is `objects` below it.
+    let folder: String
     private let clock = TestClock()
 
     private init(backend: any ObjectBackend, folder: String) throws {
         self.backend = backend
+        self.folder = folder
         let clock = clock
         let chance = Chance(now: { clock.now.withLock(\.self) }, bits: Chance.system.bits)
         let seal = Seal(generatedFrom: .system)

@@ -59,13 +59,13 @@ public protocol ObjectBackend: Sendable {
     /// Reads a part of a body, checked as it is read. Once this has returned, all of the part can be read,
     /// whatever becomes of its version.
     ///
-    /// - Throws: `storage` at the first stretch that is not as it was written; `notFound` where the
-    ///   version has been replaced before this was called and its body is gone.
+    /// - Throws: `bodyIsDamaged` at the first stretch that is not as it was written; `bodyIsGone` where the
+    ///   version has been replaced before this was called; `storage` where the disk does not let it be read.
     func read(_ body: BodyReference, _ range: Range<Int64>, in bucket: Bucket) async throws(Fault) -> BodySource
 
     /// The parts that a body is made of; none of one that came whole.
     ///
-    /// - Throws: `notFound` where the version has been replaced and its body is gone.
+    /// - Throws: `bodyIsGone` where the version has been replaced.
     func pieces(of body: BodyReference, in bucket: Bucket) async throws(Fault) -> [ObjectPart]
 
     // MARK: Keys

@@ -246,8 +246,15 @@ public enum ObjectFaults {
     public static let bucketIsGone = Fault(.notFound, "The specified bucket does not exist", kind: .bucket)
     public static let bucketIsNotEmpty = Fault(.inUse, "The bucket you tried to delete is not empty", kind: .bucket)
     /// Another version has taken its place since it was found.
-    public static let bodyIsGone = Fault(.notFound, "The version has been replaced and its body is gone.", kind: .object)
-    public static let bodyIsDamaged = Fault(.storage, "A stored body is not as it was written.", kind: .object)
+    public static let bodyIsGone = Fault(.bodyIsGone, "The version has been replaced and its body is gone.", kind: .object)
+    public static let bodyIsDamaged = Fault(.bodyIsDamaged, "A stored body is not as it was written.", kind: .object)
     /// An upload was to end with a part that it has not.
     public static let partIsMissing = Fault(.internalError, "A part that is to be kept is not there.", kind: .object)
+}
+
+extension Fault.Code {
+    /// A version's body is not there any more, as when another version has taken its place since it was found.
+    public static let bodyIsGone = Fault.Code(rawValue: "bodyIsGone")
+    /// What is stored is not what was written. A store that could not be asked says `storage` instead.
+    public static let bodyIsDamaged = Fault.Code(rawValue: "bodyIsDamaged")
 }

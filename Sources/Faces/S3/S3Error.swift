@@ -113,7 +113,7 @@ extension S3Error {
         case (.invalidRange, _): self.init("InvalidRange", fault.message, 416)
         case (.invalidParameter, .part): self.init("InvalidPartOrder", fault.message)
         case (.wrongState, .part): self.init("EntityTooSmall", fault.message)
-        case (.notFound, _): self.init("NoSuchKey", "The specified key does not exist.", 404)
+        case (.notFound, _), (.bodyIsGone, _): self.init("NoSuchKey", "The specified key does not exist.", 404)
         case (.alreadyExists, .bucket): self.init("BucketAlreadyExists", fault.message, 409)
         case (.inUse, .bucket): self.init("BucketNotEmpty", fault.message, 409)
         case (.invalidParameter, .bucket): self.init("InvalidBucketName", fault.message)

@@ -112,7 +112,7 @@ public actor LocalKeyService: KeyService {
         let key = try opened(try usable(name))
         do {
             return Array(try AES.GCM.open(AES.GCM.SealedBox(combined: sealed), using: key, authenticating: Data(belonging.utf8)))
-        } catch { throw Fault(.storage, "A sealed key is damaged.", because: error) }
+        } catch { throw Fault(.bodyIsDamaged, "A sealed key is damaged.", because: error) }
     }
 
     private func usable(_ name: String) throws(Fault) -> ServiceKey {

@@ -216,7 +216,7 @@ extension ObjectsService {
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         for _ in 1..<ObjectsService.readingsMax {
             do throws(Fault) { return try await readOnce(name, conditions, customer, caller, range) } catch {
-                guard error == ObjectFaults.bodyIsGone else { throw error }
+                guard error.code == .bodyIsGone else { throw error }
             }
         }
         return try await readOnce(name, conditions, customer, caller, range)

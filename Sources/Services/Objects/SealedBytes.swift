@@ -155,5 +155,5 @@ final class BodyOpener: Sendable {
         }
     }
 
-    private var damaged: Fault { Fault(.storage, "A stored body cannot be decrypted.", kind: .object) }
+    private var damaged: Fault { Fault(.bodyIsDamaged, "A stored body cannot be decrypted.", kind: .object) }
 }

@@ -88,6 +88,8 @@ final class OpenFile: Sendable {
             }
             return filled
         }
+        // A sector that the disk has lost, not a disk that could not be asked.
+        guard failure != EIO else { throw ObjectFaults.bodyIsDamaged }
         guard failure == 0 else { throw OpenFile.fault("a body could not be read", failure) }
     }
 

@@ -77,7 +77,7 @@ struct SegmentCompactor: Sendable {
                     bytes += try await read(body.place, file)
                     moved.append(body)
                 } catch {
-                    guard error == ObjectFaults.bodyIsDamaged else { throw error }
+                    guard error.code == .bodyIsDamaged else { throw error }
                     isEmptied = false
                 }
             }

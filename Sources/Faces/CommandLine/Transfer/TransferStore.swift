@@ -115,8 +115,8 @@ struct TransferStore: Sendable {
         return begun
     }
 
-    /// What the store says of a body that is damaged, or whose key cannot be had.
-    private static let unreadable: [Fault.Code] = [.storage, .denied, .wrongState, .keyIsDisabled]
+    /// What the store says of a body that is damaged or cannot be read, or whose key cannot be had.
+    private static let unreadable: [Fault.Code] = [.bodyIsDamaged, .bodyIsGone, .storage, .denied, .wrongState, .keyIsDisabled]
 
     // MARK: In
 

@@ -74,7 +74,7 @@ extension ObjectsService {
             guard let body = found.body, found.size > 0 else { return (record, BodySource([])) }
             if case .customer? = found.detail.encryption?.method { throw Fault.accessDenied }
             do throws(Fault) { return (record, try await open(StoredObject(bucket: bucket, version: found), key, body)) } catch {
-                guard error == ObjectFaults.bodyIsGone else { throw error }
+                guard error.code == .bodyIsGone else { throw error }
             }
         }
         throw ObjectFaults.bodyIsGone

@@ -53,7 +53,9 @@ public final class ScrubWorker: ObjectWorker {
                 try await progress.step(
                     "\(versions) versions, \(bytes) bytes, \(damaged.count) damaged; at \(bucket.name)/\(listed.key)")
                 do throws(Fault) { bytes += try await read(listed, in: bucket) } catch {
-                    guard error.code == .storage else { throw error }
+                    guard error.code == .bodyIsDamaged || error.code == .bodyIsGone else {
+                        throw error.saying("\(bucket.name)/\(listed.key) could not be read: \(error.message)")
+                    }
                     if damaged.count < ScrubWorker.damagedMax {
                         damaged.append(
                             DamagedObject(
@@ -68,21 +70,36 @@ public final class ScrubWorker: ObjectWorker {
     }
 
     /// Reads a version to its end; one that has gone meanwhile is none.
+    ///
+    /// - Throws: `bodyIsGone` of a version that is still there when its body is not.
     private func read(_ listed: ListedObject, in bucket: Bucket) async throws(Fault) -> Int64 {
-        do throws(Fault) {
+        var missed: BodyReference?
+        while true {
             guard let version = try await backend.find(listed.key, version: listed.version, in: bucket), let body = version.body
-            else {
-                return 0
+            else { return 0 }
+            do throws(Fault) { return try await read(StoredObject(bucket: bucket, version: version), body) } catch {
+                // What another has taken the place of since it was found is looked for anew.
+                guard error.code == .bodyIsGone else { throw error }
+                guard body != missed else { throw Fault(.bodyIsGone, "The body is not there any more.", kind: .object) }
+                missed = body
             }
-            let length = try await objects.storedLength(of: StoredObject(bucket: bucket, version: version), body)
-            guard length > 0 else { return 0 }
-            let bytes = try await backend.read(body, 0..<length, in: bucket).makeAsyncIterator()
-            var count: Int64 = 0
-            while let piece = try await bytes.next() { count += Int64(piece.readableBytes) }
-            return count
-        } catch {
-            guard error == ObjectFaults.bodyIsGone else { throw error }
-            return 0
         }
+    }
+
+    private func read(_ found: StoredObject, _ body: BodyReference) async throws(Fault) -> Int64 {
+        let length = try await objects.storedLength(of: found, body)
+        guard length > 0 else { return 0 }
+        let bytes = try await backend.read(body, 0..<length, in: found.bucket).makeAsyncIterator()
+        var count: Int64 = 0
+        while let piece = try await bytes.next() { count += Int64(piece.readableBytes) }
+        return count
+    }
+}
+
+extension Fault {
+    fileprivate func saying(_ message: String) -> Fault {
+        var fault = self
+        fault.message = message
+        return fault
     }
 }
