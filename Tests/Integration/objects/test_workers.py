@@ -80,6 +80,32 @@ def test_damage_is_found_and_never_returned(alone):
     assert len(alone.client().get_object(Bucket="first", Key="k1")["Body"].read()) == 50_000
 
 
+def test_a_scrub_that_cannot_read_everything(alone):
+    s3 = alone.client()
+    s3.create_bucket(Bucket="first")
+    s3.put_object(Bucket="first", Key="k", Body=os.urandom(3_000_000))
+    assert "1 versions were read" in alone.karri("objects", "check").stdout
+    [body] = [path for path in (alone.root / "var/lib/karri/objects").glob("shard-*/bodies/*/*") if path.is_file()]
+    aside = body.rename(alone.root / "aside")
+    body.symlink_to(body)
+    # What could not be read is neither whole nor damaged.
+    done = alone.karri("objects", "check", check=False)
+    assert (done.returncode, done.stdout) == (1, "") and "first/k could not be read" in done.stderr
+    assert "first/k could not be read" in alone.workers()["scrub"]["failure"]
+    body.unlink()
+    done = alone.karri("objects", "check", check=False)
+    assert done.returncode == 1 and "first/k, version null" in done.stdout
+    aside.rename(body)
+    assert "1 versions were read" in alone.karri("objects", "check").stdout
+    assert alone.workers()["scrub"].get("failure") is None
+    # Nobody waits for what does not go on.
+    alone.karri("objects", "pause", "scrub")
+    done = alone.karri("objects", "check", check=False)
+    assert (done.returncode, done.stdout) == (1, "") and "karri objects resume scrub" in done.stderr
+    alone.karri("objects", "resume", "scrub")
+    assert "1 versions were read" in alone.karri("objects", "check").stdout
+
+
 def test_workers_are_paused_and_slowed(alone):
     s3 = alone.client()
     s3.create_bucket(Bucket="first")

@@ -54,6 +54,8 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
             reply.rounds = Int64(status?.rounds ?? 0)
             reply.running = status?.state == .running
             reply.progress = status?.progress ?? ""
+            reply.failure = status?.failure ?? ""
+            reply.paused = status?.state == .paused
             reply.objects = found.damaged.map { damaged in
                 Fabric.DamagedObject.with {
                     $0.bucket = damaged.bucket

@@ -90,38 +90,55 @@ struct ObjectsCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = AdministrationClient(installation: try place.installation())
-            let begun = try await client.askObjects { stub, options in
-                let before = try await stub.listDamage(ListDamageRequest(), options: options)
-                _ = try await stub.changeWorker(
+            let ask = { @Sendable () async throws in
+                try await client.askObjects { stub, options in try await stub.listDamage(ListDamageRequest(), options: options) }
+            }
+            let before = try await ask()
+            try Check.requireWork(before)
+            _ = try await client.askObjects { stub, options in
+                try await stub.changeWorker(
                     ChangeWorkerRequest.with {
                         $0.name = "scrub"
                         $0.now = true
                     }, options: options)
-                return before
             }
             // A round that runs already began before this was asked.
-            let wanted = begun.rounds + (begun.running ? 2 : 1)
+            let wanted = before.rounds + (before.running ? 2 : 1)
             var shown = ""
             while true {
-                let reply = try await client.askObjects { stub, options in
-                    try await stub.listDamage(ListDamageRequest(), options: options)
+                let reply = try await ask()
+                if reply.rounds >= wanted {
+                    let damaged = try Check.damage(in: reply)
+                    for line in damaged { Output.line(line) }
+                    guard damaged.isEmpty else { throw ExitCode(1) }
+                    return Output.line("\(reply.versions) versions were read, and all are as they were written")
                 }
-                if reply.rounds >= wanted { return try Check.tell(reply) }
+                try Check.requireWork(reply)
                 if reply.progress != shown {
                     shown = reply.progress
-                    Output.remark(shown)
+                    Output.remark(Output.plain(shown))
                 }
                 try await Task.sleep(for: Check.interval)
             }
         }
 
-        private static func tell(_ reply: ListDamageReply) throws {
-            for damaged in reply.objects {
-                let key = String(decoding: damaged.key, as: UTF8.self)
-                Output.line("\(damaged.bucket)/\(key), version \(damaged.version): \(damaged.fault)")
+        /// - Throws: `wrongState` where nobody reads anything until the operator says so.
+        static func requireWork(_ reply: ListDamageReply) throws(Fault) {
+            guard reply.paused else { return }
+            throw Fault(.wrongState, "nothing is read while the scrub is paused: karri objects resume scrub")
+        }
+
+        /// What the round that has just ended found, a line each.
+        ///
+        /// - Throws: `storage` where it did not read everything.
+        static func damage(in reply: ListDamageReply) throws(Fault) -> [String] {
+            guard reply.failure.isEmpty else {
+                throw Fault(.storage, "not everything was read: \(Output.plain(reply.failure))")
             }
-            guard reply.objects.isEmpty else { throw ExitCode(1) }
-            Output.line("\(reply.versions) versions were read, and all are as they were written")
+            return reply.objects.map { damaged in
+                let name = Output.plain("\(damaged.bucket)/\(String(decoding: damaged.key, as: UTF8.self))")
+                return "\(name), version \(damaged.version): \(damaged.fault)"
+            }
         }
     }
 

@@ -142,6 +142,11 @@ public nonisolated struct Karri_Fabric_ListDamageReply: Sendable {
 
   public var progress: String = String()
 
+  /// Why the last round ended before it had read everything; empty where it did.
+  public var failure: String = String()
+
+  public var paused: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -743,7 +748,7 @@ nonisolated extension Karri_Fabric_ListDamageRequest: SwiftProtobuf.Message, Swi
 
 nonisolated extension Karri_Fabric_ListDamageReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ListDamageReply"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}objects\0\u{1}versions\0\u{1}rounds\0\u{1}running\0\u{1}progress\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}objects\0\u{1}versions\0\u{1}rounds\0\u{1}running\0\u{1}progress\0\u{1}failure\0\u{1}paused\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -756,6 +761,8 @@ nonisolated extension Karri_Fabric_ListDamageReply: SwiftProtobuf.Message, Swift
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.rounds) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.running) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.progress) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.failure) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.paused) }()
       default: break
       }
     }
@@ -777,6 +784,12 @@ nonisolated extension Karri_Fabric_ListDamageReply: SwiftProtobuf.Message, Swift
     if !self.progress.isEmpty {
       try visitor.visitSingularStringField(value: self.progress, fieldNumber: 5)
     }
+    if !self.failure.isEmpty {
+      try visitor.visitSingularStringField(value: self.failure, fieldNumber: 6)
+    }
+    if self.paused != false {
+      try visitor.visitSingularBoolField(value: self.paused, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -786,6 +799,8 @@ nonisolated extension Karri_Fabric_ListDamageReply: SwiftProtobuf.Message, Swift
     if lhs.rounds != rhs.rounds {return false}
     if lhs.running != rhs.running {return false}
     if lhs.progress != rhs.progress {return false}
+    if lhs.failure != rhs.failure {return false}
+    if lhs.paused != rhs.paused {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
