@@ -47,6 +47,7 @@ public struct APIBench: Sendable {
     static let memoryAim = Aim(150, "MiB")
 
     public func run() async throws(Fault) {
+        if !settings.usesKept { try cloud.requireNone() }
         say(Measured.machine(accelerator: "simulated"))
         var cluster: TestCluster?
         if settings.store == .postgresql {

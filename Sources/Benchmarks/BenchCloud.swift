@@ -29,6 +29,19 @@ public struct BenchCloud: Sendable {
     @discardableResult
     public func karri(_ words: [String]) async throws(Fault) -> String { try await Command.run(program, words + place) }
 
+    /// Refuses to make a cloud where there is one, which would be changed and then removed.
+    ///
+    /// - Throws: `inUse`.
+    public func requireNone() throws(Fault) {
+        let installation = Installation(root: root, mark: mark)
+        guard [installation.configuration, installation.state].allSatisfy({ !FileManager.default.fileExists(atPath: $0) }) else {
+            throw Fault(
+                .inUse,
+                "there is a cloud or an object store at \(root.isEmpty ? "/" : root) already, and a benchmark would remove it: "
+                    + "name another folder with --root, or remove what an earlier run left with karri uninstall")
+        }
+    }
+
     /// Starts it, or brings it back.
     public func up(_ choices: [String] = []) async throws(Fault) {
         try await karri(["up", "--yes", "--no-profile", "--no-debian", "--port", String(port), "--region", region] + choices)

@@ -39,16 +39,13 @@ public struct ManyKeysBench: Sendable {
     private static let makers = 64
 
     public func run() async throws(Fault) {
+        let folder = try ScratchFolder(root)
+        defer { folder.remove() }
         say(Measured.machine(accelerator: "none"))
-        do throws(Fault) { try await measure() } catch {
-            try? FileManager.default.removeItem(atPath: root)
-            throw error
-        }
-        try? FileManager.default.removeItem(atPath: root)
+        try await measure()
     }
 
     private func measure() async throws(Fault) {
-        try Folder.make(root)
         let buckets = [("few", settings.few), ("many", settings.many)]
         var store = try await start()
         for (name, _) in buckets { try await ObjectClient(store.target, body: []).make(.put(bytes: 0), "/\(name)") }

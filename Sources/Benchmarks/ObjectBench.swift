@@ -47,8 +47,10 @@ public struct ObjectBench: Sendable {
     private static let smallBytesMax = 64 << 10
 
     public func run() async throws(Fault) {
+        try cloud.requireNone()
+        let scratch = try ScratchFolder(folder)
+        defer { scratch.remove() }
         say(Measured.machine(accelerator: "none"))
-        try Folder.make(folder)
         do throws(Fault) {
             say("starts a cloud of one simulated host")
             try await cloud.up(["--simulate", "1"])
@@ -59,15 +61,10 @@ public struct ObjectBench: Sendable {
             defer { for peer in peers { peer.process.end() } }
             try await measure([own] + peers.map(\.target))
         } catch {
-            try? await cleanUp()
+            try? await cloud.uninstall()
             throw error
         }
-        try await cleanUp()
-    }
-
-    private func cleanUp() async throws(Fault) {
         try await cloud.uninstall()
-        try? FileManager.default.removeItem(atPath: folder)
     }
 
     private func startPeers() async throws(Fault) -> [ObjectPeer] {

@@ -48,7 +48,7 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "Simulated hosts in session.") var hosts = 100
         @Option(help: "Launches that are measured.") var launches = 400
         @Option(help: "Connections side by side.") var connections = 4
-        @Option(help: "Where the cloud's files lie.") var root = "/var/tmp/karri-bench"
+        @Option(help: "Where the cloud's files lie; no cloud is there yet.") var root = "/var/tmp/karri-bench"
         @Option(help: "Begins the names of its things.") var mark = "kbench"
         @Option(help: "The port of its API.") var port = 38_773
         @Flag(help: "Leaves the cloud running afterwards.") var keep = false
@@ -117,7 +117,8 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "The sizes of bodies in KiB, such as 4,64,1024,65536.") var sizes = "4,64,1024,65536"
         @Option(help: "How many keys the bucket has that is listed.") var listed = 100_000
         @Flag(inversion: .prefixedNo, help: "Measures the peers that are installed as well.") var peers = true
-        @Option(help: "Where the files lie.") var root = "/var/tmp/karri-bench"
+        @Option(help: "Where the cloud's files lie, and the peers' in its name with -peers; neither is there yet.") var root =
+            "/var/tmp/karri-bench"
         @Option(help: "Begins the names of its things.") var mark = "kbench"
         @Option(help: "The port of its API; the peers take some of the next two hundred and fifty.") var port = 38_773
 
@@ -149,13 +150,13 @@ struct BenchCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "keys", abstract: "What calls cost in a bucket of very many keys, beside one of few.",
             discussion: """
-                Makes a store of its own and removes it again. Ten million keys take some minutes to make and 8 GB.
+                Makes a store of its own, in a folder that is empty or not there, and removes it again. Ten million keys take some minutes to make and 8 GB.
                 """)
         @Option(help: "How many keys the small bucket has.") var few = 10_000
         @Option(help: "How many the large one has.") var many = 10_000_000
         @Option(help: "How long each load lasts, in seconds.") var seconds = 10.0
         @Option(help: "How many clients there are at once.") var clients = 8
-        @Option(help: "Where the files lie.") var root = "/var/tmp/karri-bench-keys"
+        @Option(help: "Where the files lie: a folder that is empty or not there.") var root = "/var/tmp/karri-bench-keys"
         @Option(help: "The port of its API.") var port = 38_773
 
         func validate() throws {
