@@ -96,13 +96,6 @@ extension ObjectsService {
         return (bucket, detail)
     }
 
-    /// Refuses what an account has no more room for. Uploads that run side by side may go a little beyond it.
-    func checkQuota(of account: ID<Account>, adding bytes: Int64) async throws(Fault) {
-        guard let most = backend.bytesMax(of: account) else { return }
-        guard try await backend.usage(of: account).bytes + bytes > most else { return }
-        throw Fault(.quotaExceeded, "The account may hold \(most) bytes.", kind: .account)
-    }
-
     /// Takes a body to its end and keeps it with what `keep` does; nothing of it is left where either fails.
     ///
     /// - Parameter key: Nil for what lies as it came.
@@ -393,19 +386,9 @@ extension KeyChange {
     }
 }
 
-extension Bucket {
-    /// - Throws: `quotaExceeded` where more lies in the bucket than may.
-    func checkQuota(_ usage: BucketUsage, adding bytes: Int64) throws(Fault) {
-        guard let most = settings.bytesMax, bytes > 0, usage.bytes > most else { return }
-        throw Fault(.quotaExceeded, "The bucket may hold \(most) bytes.", kind: .bucket)
-    }
-}
-
 extension Fault.Code {
     /// Bytes are asked for that an object has not.
     public static let invalidRange = Fault.Code(rawValue: "invalidRange")
-    /// More would be kept than the operator allows.
-    public static let quotaExceeded = Fault.Code(rawValue: "quotaExceeded")
 }
 
 extension Fault {

@@ -63,14 +63,6 @@ public struct ObjectsService: Sendable {
     }
 }
 
-/// Who the accounts are that lists and owners name.
-public protocol AccountDirectory: Sendable {
-    func account(canonicalID: String) async throws(Fault) -> AccountScope?
-    func account(_ id: ID<Account>) async throws(Fault) -> AccountScope?
-    /// - Parameter number: Twelve digits.
-    func account(number: String) async throws(Fault) -> AccountScope?
-}
-
 /// Which object, or which version of it.
 public struct ObjectName: Sendable, Hashable {
     public var bucket: String

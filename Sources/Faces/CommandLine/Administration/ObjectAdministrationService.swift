@@ -1,18 +1,14 @@
 //  The operator's side of the object store.
 
-import Authority
 import Fabric
 import FoundationEssentials
 import GRPCCore
 import Model
-import ObjectStorage
 import Objects
 
 struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
-    let backend: any ObjectBackend
     let objects: ObjectsService
     let keys: LocalKeyService
-    let accounts: any AccountDirectory
     let workers: ObjectWorkers
     let scrub: ScrubWorker
 
@@ -72,26 +68,18 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
 
     func listUsage(request: ListUsageRequest, context: ServerContext) async throws -> ListUsageReply {
         try await administered { () async throws(Fault) in
-            var reply = ListUsageReply()
-            var after = ""
-            while true {
-                let page = try await backend.buckets(after: after, limit: 1000)
-                guard let last = page.last else { return reply }
-                after = last.name
-                for bucket in page {
-                    let usage = try await backend.usage(of: bucket)
-                    let unfinished = try await backend.unfinished(in: bucket)
-                    let account = try await accounts.account(bucket.account)?.number ?? ""
-                    reply.buckets.append(
-                        Fabric.BucketUsage.with {
-                            $0.name = bucket.name
-                            $0.account = account
-                            $0.versions = usage.versions
-                            $0.bytes = usage.bytes
-                            $0.uploads = unfinished.count
-                            $0.uploadBytes = unfinished.bytes
-                            $0.bytesMax = bucket.settings.bytesMax ?? 0
-                        })
+            let uses = try await objects.useOfBuckets()
+            return ListUsageReply.with { reply in
+                reply.buckets = uses.map { use in
+                    Fabric.BucketUsage.with {
+                        $0.name = use.bucket
+                        $0.account = use.account
+                        $0.versions = use.usage.versions
+                        $0.bytes = use.usage.bytes
+                        $0.uploads = use.unfinished.count
+                        $0.uploadBytes = use.unfinished.bytes
+                        $0.bytesMax = use.bytesMax ?? 0
+                    }
                 }
             }
         }
@@ -99,24 +87,14 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
 
     func setQuota(request: SetQuotaRequest, context: ServerContext) async throws -> SetQuotaReply {
         try await administered { () async throws(Fault) in
-            let most = request.bytesMax > 0 ? request.bytesMax : nil
-            guard request.bucket.isEmpty else {
-                guard let bucket = try await backend.bucket(named: request.bucket) else {
-                    throw Fault(.notFound, "there is no bucket \(request.bucket)")
-                }
-                try await backend.update(bucket) { settings throws(Fault) in settings.bytesMax = most }
-                return SetQuotaReply()
+            let most = request.bytesMax == 0 ? nil : request.bytesMax
+            if request.bucket.isEmpty {
+                try await objects.setQuota(most, ofAccount: request.account)
+            } else {
+                try await objects.setQuota(most, ofBucket: request.bucket)
             }
-            try await backend.setBytesMax(most, of: try await account(request.account).id)
             return SetQuotaReply()
         }
-    }
-
-    private func account(_ number: String) async throws(Fault) -> AccountScope {
-        guard let found = try await accounts.account(number: number) else {
-            throw Fault(.notFound, "there is no account \(number)")
-        }
-        return found
     }
 
     // MARK: Keys
@@ -128,7 +106,7 @@ struct ObjectAdministrationService: ObjectAdministration.SimpleServiceProtocol {
 
     func createKey(request: CreateKeyRequest, context: ServerContext) async throws -> EncryptionKey {
         try await administered { () async throws(Fault) in
-            shown(try await keys.create(for: try await account(request.account)))
+            shown(try await keys.create(for: try await objects.account(number: request.account)))
         }
     }
 

@@ -12,7 +12,6 @@ import S3
 
 /// An object store of this host.
 struct ObjectStore: Sendable {
-    let backend: any ObjectBackend
     let objects: ObjectsService
     let keys: LocalKeyService
     let accounts: any AccountDirectory
@@ -63,7 +62,6 @@ struct ObjectStore: Sendable {
         _ backend: any ObjectBackend, _ messages: MessageQueue, _ feed: EventFeed, folder: String, identity: any KeyDirectory,
         accounts: any AccountDirectory, seal: Seal, _ settings: Settings, webhooks: Webhooks, chance: Chance, log: Logger
     ) throws(Fault) {
-        self.backend = backend
         self.accounts = accounts
         self.feed = feed
         keys = try LocalKeyService(path: folder + "/keys.json", seal: seal, chance: chance, region: settings.region)
@@ -99,7 +97,7 @@ struct ObjectStore: Sendable {
     var administration: [any RegistrableRPCService] {
         [
             ObjectAdministrationService(
-                backend: backend, objects: objects, keys: keys, accounts: accounts, workers: workers, scrub: scrub),
+                objects: objects, keys: keys, workers: workers, scrub: scrub),
             EventAdministrationService(feed: feed),
         ]
     }

@@ -36,9 +36,7 @@ extension ObjectsService {
         guard let number else {
             throw Fault(.notFound, "there is no bucket \(name): name the account that it is to be made for", kind: .bucket)
         }
-        guard let account = try await accounts.account(number: number) else {
-            throw Fault(.notFound, "there is no account \(number)", kind: .account)
-        }
+        let account = try await account(number: number)
         var new = NewBucket(name: name)
         new.versioning = like?.settings.versioning
         new.hasLock = like?.settings.lock != nil && new.versioning == .enabled
