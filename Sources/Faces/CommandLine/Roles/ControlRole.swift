@@ -113,7 +113,7 @@ struct ControlProcess: Sendable {
         let worker = Worker(engine: engine, runner: runner, chance: chance, log: log)
         let administration = AdministrationService(
             engine: engine, services: services, cluster: cluster, configuration: configuration, chance: chance, log: log)
-        let directory = IdentityDirectoryService(keys: services.identity, accounts: store.accounts, chance: chance)
+        let directory = IdentityDirectoryService(identity: services.identity, accounts: store.accounts)
         let owners = FabricServer(path: installation.fabricSocket, sessions: cluster, services: [directory])
         let security =
             configuration.security == .none

@@ -5,37 +5,22 @@ import Authority
 import Fabric
 import FoundationEssentials
 import GRPCCore
+import Identity
 import Model
 import Objects
 
 struct IdentityDirectoryService: IdentityDirectory.SimpleServiceProtocol {
-    let keys: any KeyDirectory
+    let identity: IdentityService
     let accounts: any AccountDirectory
-    let chance: Chance
-
-    /// How old a presigned address may be, and how far clocks may be apart.
-    private static let daysBefore: Int64 = 8
-    private static let daysAfter: Int64 = 1
-
-    /// Refuses keys that an object store has no use for: with them it could call the cloud in its users' names.
-    private func check(_ scope: SigningScope) throws(Fault) {
-        guard scope.service == "s3" else { throw Fault(.denied, "keys are given for s3 only, not for \(scope.service)") }
-        let now = chance.now()
-        let days = (-IdentityDirectoryService.daysBefore...IdentityDirectoryService.daysAfter).map { days in
-            String((now + .seconds(days * 86_400)).iso8601Basic.prefix(8))
-        }
-        guard days.contains(scope.date) else { throw Fault(.denied, "keys are given for days about today, not for \(scope.date)") }
-    }
 
     func identify(request: IdentifyRequest, context: ServerContext) async throws -> IdentifyReply {
         let scope = SigningScope(date: request.date, region: request.region, service: request.service)
         return try await administered { () async throws(Fault) in
-            try check(scope)
-            guard let known = try await keys.identify(request.accessKey, signingIn: scope) else { return IdentifyReply() }
+            guard let known = try await identity.signer(request.accessKey, in: scope) else { return IdentifyReply() }
             guard let name = known.principal.userName, let account = known.principal.account else {
                 throw Fault(.internalError, "the key \(request.accessKey) is no user's")
             }
-            guard case .derived(let signingKey) = known.secret.derived(for: scope) else {
+            guard case .derived(let signingKey) = known.secret else {
                 throw Fault(.internalError, "a signing key could not be derived")
             }
             return IdentifyReply.with {

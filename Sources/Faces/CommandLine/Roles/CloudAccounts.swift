@@ -1,4 +1,4 @@
-//  Who the accounts are that lists name, as identity knows them.
+//  Who the accounts are that lists name, where the object store is part of a cloud: as identity knows them.
 
 import Authority
 import Identity
@@ -7,7 +7,7 @@ import Objects
 import Synchronization
 
 /// The accounts of the cloud. One that is not known yet is looked for.
-public final class CloudAccounts: AccountDirectory {
+final class CloudAccounts: AccountDirectory {
     private struct State {
         var byCanonicalID: [String: AccountScope] = [:]
         var byNumber: [String: AccountScope] = [:]
@@ -17,15 +17,15 @@ public final class CloudAccounts: AccountDirectory {
     private let identity: IdentityService
     private let state = Mutex(State())
 
-    public init(identity: IdentityService) { self.identity = identity }
+    init(identity: IdentityService) { self.identity = identity }
 
-    public func account(canonicalID: String) async throws(Fault) -> AccountScope? {
+    func account(canonicalID: String) async throws(Fault) -> AccountScope? {
         try await find { $0.byCanonicalID[canonicalID] }
     }
 
-    public func account(number: String) async throws(Fault) -> AccountScope? { try await find { $0.byNumber[number] } }
+    func account(number: String) async throws(Fault) -> AccountScope? { try await find { $0.byNumber[number] } }
 
-    public func account(_ id: ID<Account>) async throws(Fault) -> AccountScope? { try await find { $0.byID[id] } }
+    func account(_ id: ID<Account>) async throws(Fault) -> AccountScope? { try await find { $0.byID[id] } }
 
     private func find(_ look: (State) -> AccountScope?) async throws(Fault) -> AccountScope? {
         if let found = state.withLock({ look($0) }) { return found }
