@@ -84,7 +84,12 @@ struct StartCommand: AsyncParsableCommand {
                 let path = installation.configuration + "/users.json"
                 let isNew = try AtomicFile.read(path, limit: LocalUsers.bytesMax) == nil
                 let first = isNew ? try LocalUsers.make(path, chance: chance) : nil
-                return try await serve(try LocalUsers(path: path, chance: chance), first)
+                let users = try LocalUsers(path: path, chance: chance) { fault in
+                    log.warning(
+                        "the list of users is not what it was meant to be: what it was before goes on",
+                        metadata: ["fault": "\(fault)"])
+                }
+                return try await serve(users, first)
             }
             try await FabricClient.with(path: cloud) { try await serve(CloudUsers($0, chance: chance), nil) }
         }

@@ -29,6 +29,14 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
         var accounts: [String: AccountScope]
         var bytes: [UInt8]
         var looked: Instant
+        /// What the file was last found to be when it could not be used.
+        var refusal: Refusal?
+    }
+
+    private struct Refusal: Error, Sendable, Hashable {
+        /// Nil: it could not be read.
+        var bytes: [UInt8]?
+        var fault: Fault
     }
 
     /// How often the file is looked at.
@@ -37,15 +45,18 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
 
     private let path: String
     private let chance: Chance
+    private let warn: @Sendable (Fault) -> Void
     private let state: Mutex<State>
 
     /// Reads the file at `path`.
     ///
+    /// - Parameter warn: Told why what the file has become changes nothing, once for each content.
     /// - Throws: `notFound`, or `invalidParameter` with what is wrong in it.
-    init(path: String, chance: Chance) throws(Fault) {
+    init(path: String, chance: Chance, warn: @escaping @Sendable (Fault) -> Void) throws(Fault) {
         self.path = path
         self.chance = chance
-        state = Mutex(try LocalUsers.read(path, now: chance.now()))
+        self.warn = warn
+        state = Mutex(try LocalUsers.parse(try LocalUsers.bytes(of: path), path, now: chance.now()))
     }
 
     /// Writes a file with one user of fresh keys, which only its owner may read.
@@ -59,8 +70,12 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
         return user
     }
 
-    private static func read(_ path: String, now: Instant) throws(Fault) -> State {
+    private static func bytes(of path: String) throws(Fault) -> [UInt8] {
         guard let bytes = try AtomicFile.read(path, limit: bytesMax) else { throw Fault(.notFound, "there is no file \(path)") }
+        return bytes
+    }
+
+    private static func parse(_ bytes: [UInt8], _ path: String, now: Instant) throws(Fault) -> State {
         let file: File
         do { file = try JSONDecoder().decode(File.self, from: Data(bytes)) } catch {
             throw Fault(.invalidParameter, "\(path) is no list of users", because: error)
@@ -94,7 +109,7 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
         return documents
     }
 
-    /// What the file says now. One that cannot be read changes nothing.
+    /// What the file says now. One that cannot be used changes nothing.
     private func current() async -> State {
         let now = chance.now()
         let known = state.withLock { state in
@@ -105,13 +120,30 @@ final class LocalUsers: KeyDirectory, AccountDirectory {
         }
         guard now >= known.looked + LocalUsers.interval else { return known }
         let path = path
-        let fresh = try? await BlockingPool.run { () throws(Fault) -> State? in
-            let bytes = try AtomicFile.read(path, limit: LocalUsers.bytesMax)
-            return bytes == known.bytes ? nil : try LocalUsers.read(path, now: now)
+        guard let found = try? await BlockingPool.run({ LocalUsers.look(path, known, now: now) }) else { return known }
+        switch found {
+        case .success(let fresh):
+            state.withLock { $0 = fresh }
+            return fresh
+        case .failure(let refusal):
+            if refusal != known.refusal { warn(refusal.fault) }
+            state.withLock { $0.refusal = refusal }
+            return known
         }
-        guard let fresh = fresh ?? nil else { return known }
-        state.withLock { $0 = fresh }
-        return fresh
+    }
+
+    /// Reads the file where it has changed.
+    private static func look(_ path: String, _ known: State, now: Instant) -> Result<State, Refusal> {
+        var read: [UInt8]?
+        do throws(Fault) {
+            let bytes = try bytes(of: path)
+            read = bytes
+            if let refusal = known.refusal, refusal.bytes == bytes { return .failure(refusal) }
+            var fresh = known
+            if bytes != known.bytes { fresh = try parse(bytes, path, now: now) }
+            (fresh.looked, fresh.refusal) = (now, nil)
+            return .success(fresh)
+        } catch { return .failure(Refusal(bytes: read, fault: error)) }
     }
 
     func identify(_ accessKey: String, signingIn scope: SigningScope?) async throws(Fault) -> IdentifiedKey? {
