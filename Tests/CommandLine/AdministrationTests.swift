@@ -193,6 +193,31 @@ struct AdministrationTests {
             try await client.ask { stub, options in try await stub.status(StatusRequest(), options: options) }
         } throws: { ($0 as? Fault)?.message.contains("karri up") == true }
     }
+
+    /// Whether nobody listens or nobody answers where something did.
+    @Test(arguments: [false, true])
+    func aStoreAloneIsStartedByItself(isStale: Bool) async throws {
+        let root = "/tmp/karri-commandline-\(hexDigits(Chance.system.bits()))"
+        let installation = Installation(root: root)
+        try Folder.make(installation.objects)
+        if isStale {
+            try Folder.make(installation.run + "/admin")
+            try AtomicFile.write([], to: installation.adminSocket, mode: 0o600)
+        }
+        let client = AdministrationClient(installation: installation)
+        let fault = await #expect(throws: Fault.self) {
+            _ = try await client.askObjects { stub, options in try await stub.listUsage(ListUsageRequest(), options: options) }
+        }
+        // A cloud has an object store too.
+        try Folder.make(installation.configuration)
+        try AtomicFile.write(Array("{}".utf8), to: Configuration.path(installation), mode: 0o600)
+        let other = await #expect(throws: Fault.self) {
+            _ = try await client.askObjects { stub, options in try await stub.listUsage(ListUsageRequest(), options: options) }
+        }
+        try await Command.run("rm", ["-rf", root])
+        #expect(fault?.code == .unavailable && fault?.message.contains("karri start --role objects --root \(root)") == true)
+        #expect(other?.code == .unavailable && other?.message.contains("karri up") == true)
+    }
 }
 
 struct TraceNameTests {

@@ -25,8 +25,8 @@ struct AdministrationClient: Sendable {
 
     /// One question.
     ///
-    /// - Throws: `.denied` when not root; `.unavailable` when control does not run; the fault that
-    ///   control answered.
+    /// - Throws: `.denied` to who may not ask; `.unavailable` when control, or a store that stands alone, does not
+    ///   run; the fault that was answered.
     func ask<Reply: Sendable>(
         _ question: @escaping @Sendable (Stub, CallOptions) async throws -> Reply
     ) async throws(Fault) -> Reply {
@@ -58,7 +58,9 @@ struct AdministrationClient: Sendable {
     ) async throws(Fault) -> Reply {
         let path = installation.adminSocket
         guard access(path, R_OK | W_OK) == 0 else {
-            if errno == EACCES || geteuid() != 0 { throw Fault(.denied, "only root may ask the cloud: sudo karri …") }
+            if errno == EACCES {
+                throw Fault(.denied, "only root, or who runs it, may ask \(AdministrationClient.asked(installation)): sudo karri …")
+            }
             throw AdministrationClient.away(installation)
         }
         var options = CallOptions.defaults
@@ -73,7 +75,7 @@ struct AdministrationClient: Sendable {
         } catch let fault as Fault {
             throw fault
         } catch {
-            throw Fault(.unavailable, "the cloud controller could not be asked", because: error)
+            throw Fault(.unavailable, "\(AdministrationClient.asked(installation)) could not be asked", because: error)
         }
     }
 
@@ -82,14 +84,27 @@ struct AdministrationClient: Sendable {
         if let fault = Fault(error) { return fault }
         switch error.code {
         case .unavailable: return away(installation)
-        case .deadlineExceeded: return Fault(.timedOut, "the cloud controller did not answer within \(patience)")
-        default: return Fault(.internalError, "the cloud controller refused: \(error.message)", because: error)
+        case .deadlineExceeded: return Fault(.timedOut, "\(asked(installation)) did not answer within \(patience)")
+        default: return Fault(.internalError, "\(asked(installation)) refused: \(error.message)", because: error)
         }
     }
 
+    private static func asked(_ installation: Installation) -> String {
+        installation.isStoreAlone ? "the object store" : "the cloud controller"
+    }
+
     private static func away(_ installation: Installation) -> Fault {
-        Supervisor.running(installation) == nil
+        if installation.isStoreAlone {
+            let place = installation.root.isEmpty ? "" : " --root \(installation.root)"
+            return Fault(.unavailable, "the object store does not answer: karri start --role objects\(place) starts it")
+        }
+        return Supervisor.running(installation) == nil
             ? Fault(.unavailable, "the cloud does not run: sudo karri up")
             : Fault(.unavailable, "the cloud controller does not answer: karri logs control")
     }
+}
+
+extension Installation {
+    /// Whether an object store lies here that `karri start` runs, and no cloud.
+    var isStoreAlone: Bool { exists(objects) && !exists(Configuration.path(self)) }
 }
