@@ -43,6 +43,31 @@ struct ConfigurationTests {
         #expect(read.ranges == [IPv4Prefix("10.9.0.0/24")])
     }
 
+    /// Operators' files and other programs name the settings so.
+    @Test func settingsAreCalledWhatTheyWereCalled() throws {
+        let text = #"{"publicRange":"10.9.0.0/24","accessLogSeconds":7,"lifecycleDaySeconds":9}"#
+        let read = try JSONDecoder().decode(Configuration.self, from: Data(text.utf8))
+        #expect(read.accessLogInterval == 7 && read.lifecycleDay == 9)
+        let written = String(decoding: try encoded(read), as: UTF8.self)
+        #expect(written.contains(#""accessLogSeconds" : 7"#) && written.contains(#""lifecycleDaySeconds" : 9"#))
+    }
+
+    @Test(arguments: [
+        "127.example.org", "127.0.0.1.example.org", "127.1", "127.0.0.256", "localhost", "::1", "", "0.0.0.0", "10.0.0.1",
+    ])
+    func onlyLoopbackIsServedInTheClear(address: String) throws {
+        let fault = #expect(throws: Fault.self) { try Configuration.checkListener(address, isSecure: false, remedy: "") }
+        #expect(fault?.code == .invalidParameter)
+        #expect(throws: (any Error).self) { try StartCommand.parse(["--role", "objects", "--address", address]) as StartCommand }
+    }
+
+    @Test func loopbackAndAddressesOverTLSAreServed() throws {
+        try Configuration.checkListener("127.0.0.1", isSecure: false, remedy: "")
+        try Configuration.checkListener("127.255.255.254", isSecure: false, remedy: "")
+        try Configuration.checkListener("10.0.0.1", isSecure: true, remedy: "")
+        #expect(throws: Fault.self) { try Configuration.checkListener("host.example", isSecure: true, remedy: "") }
+    }
+
     struct Impossible: Sendable {
         var what: String
         var code = Fault.Code.invalidParameter
@@ -67,7 +92,10 @@ struct ConfigurationTests {
         Impossible(what: "a region that begins with a digit") { $0.region = "2hall" },
         Impossible(what: "a region that ends with a hyphen") { $0.region = "hall-" },
         Impossible(what: "a password in the file that all may read") { $0.store = "host=db PassWord=x" },
-        Impossible(what: "access logs all the time") { $0.accessLogSeconds = 0 },
+        Impossible(what: "access logs all the time") { $0.accessLogInterval = 0 },
+        Impossible(what: "access logs hardly ever") { $0.accessLogInterval = 86_401 },
+        Impossible(what: "days without length") { $0.lifecycleDay = 0 },
+        Impossible(what: "days beyond a day") { $0.lifecycleDay = 86_401 },
         Impossible(what: "too much promised") { $0.overcommitment = 65 },
         Impossible(what: "too many hosts") { $0.simulatedHosts = 1001 },
         Impossible(what: "all of the internet") { $0.publicRange = .everything },

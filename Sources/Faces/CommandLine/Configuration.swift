@@ -37,12 +37,12 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var guestMTU: Int64 = 1450
     /// Virtual processors that are promised for each real one.
     public var overcommitment: Int64 = 16
-    /// How long records of the object store's calls wait for others before they are put into a bucket.
-    public var accessLogSeconds = 300
+    /// How long records of the object store's calls wait for others before they are put into a bucket, in seconds.
+    public var accessLogInterval = ChosenTime.accessLogInterval.standard
     /// How many hosts are simulated instead of running machines on this one; 0 on a real cloud.
     public var simulatedHosts = 0
-    /// How long a day of the object store's lifecycle rules is.
-    public var lifecycleDaySeconds: Int64 = 86_400
+    /// How long a day of the object store's lifecycle rules is, in seconds.
+    public var lifecycleDay = ChosenTime.lifecycleDay.standard
     /// libpq's connection string without a password; nil for SQLite in the installation's own folder.
     public var store: String?
     /// Whether `karri up` makes the starter images, Debian among them, and an AWS profile.
@@ -51,6 +51,13 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var writesProfile = true
     /// Who got an AWS profile, so that uninstall finds it.
     public var profileOwner: String?
+
+    enum CodingKeys: String, CodingKey {
+        case region, address, port, security, advertised, otherNames, metersPort, publicRange, earlierRanges, publicMode, uplink
+        case guestMTU, overcommitment, simulatedHosts, store, wantsImages, wantsDebian, writesProfile, profileOwner
+        case accessLogInterval = "accessLogSeconds"
+        case lifecycleDay = "lifecycleDaySeconds"
+    }
 
     public init(publicRange: IPv4Prefix) { self.publicRange = publicRange }
 
@@ -70,9 +77,9 @@ public struct Configuration: Sendable, Hashable, Codable {
         uplink = try values.decodeIfPresent(String.self, forKey: .uplink)
         guestMTU = try values.decodeIfPresent(Int64.self, forKey: .guestMTU) ?? guestMTU
         overcommitment = try values.decodeIfPresent(Int64.self, forKey: .overcommitment) ?? overcommitment
-        accessLogSeconds = try values.decodeIfPresent(Int.self, forKey: .accessLogSeconds) ?? accessLogSeconds
+        accessLogInterval = try values.decodeIfPresent(Int64.self, forKey: .accessLogInterval) ?? accessLogInterval
         simulatedHosts = try values.decodeIfPresent(Int.self, forKey: .simulatedHosts) ?? simulatedHosts
-        lifecycleDaySeconds = try values.decodeIfPresent(Int64.self, forKey: .lifecycleDaySeconds) ?? lifecycleDaySeconds
+        lifecycleDay = try values.decodeIfPresent(Int64.self, forKey: .lifecycleDay) ?? lifecycleDay
         store = try values.decodeIfPresent(String.self, forKey: .store)
         wantsImages = try values.decodeIfPresent(Bool.self, forKey: .wantsImages) ?? wantsImages
         wantsDebian = try values.decodeIfPresent(Bool.self, forKey: .wantsDebian) ?? wantsDebian
@@ -128,13 +135,8 @@ public struct Configuration: Sendable, Hashable, Codable {
         guard metersPort.map({ (1...65535).contains($0) && $0 != port }) ?? true else {
             throw Fault(.invalidParameter, "the meters need a port of their own from 1 to 65535 (--meters-port)")
         }
-        guard let listening = IPv4Address(address) else { throw Fault(.invalidParameter, "\(address) is not an IPv4 address") }
-        guard listening.bytes.first == 127 || security != .none else {
-            throw Fault(
-                .invalidParameter,
-                "on \(address) the API is served over TLS only: --tls own, or --tls-certificate and --tls-key, or --address 127.0.0.1"
-            )
-        }
+        try Configuration.checkListener(
+            address, isSecure: security != .none, remedy: "--tls own, or --tls-certificate and --tls-key, or --address 127.0.0.1")
         guard Configuration.isHost(host), host != "0.0.0.0" else {
             throw Fault(.invalidParameter, "\(host) is not a name or an IPv4 address that clients could dial: --endpoint-name")
         }
@@ -142,19 +144,26 @@ public struct Configuration: Sendable, Hashable, Codable {
             throw Fault(.invalidParameter, "the public range \(publicRange) is not between a /8 and a /32")
         }
         guard (1280...65000).contains(guestMTU) else { throw Fault(.invalidParameter, "an MTU of \(guestMTU) cannot be") }
-        guard (1...86_400).contains(accessLogSeconds) else {
-            throw Fault(.invalidParameter, "records of calls wait 1 to 86,400 seconds for others")
-        }
+        try ChosenTime.accessLogInterval.check(accessLogInterval)
         guard (1...64).contains(overcommitment) else {
             throw Fault(.invalidParameter, "overcommitment is 1 to 64 virtual processors for each real one")
         }
-        guard (1...86_400).contains(lifecycleDaySeconds) else {
-            throw Fault(.invalidParameter, "a day of lifecycle rules has 1 to 86400 seconds, not \(lifecycleDaySeconds)")
-        }
+        try ChosenTime.lifecycleDay.check(lifecycleDay)
         guard (0...1000).contains(simulatedHosts) else { throw Fault(.invalidParameter, "0 to 1000 hosts are simulated") }
         if let store, store.lowercased().contains("password") {
             throw Fault(
                 .invalidParameter, "the connection string holds no password: use a socket, or ~/.pgpass of the cloud's user")
+        }
+    }
+
+    /// Refuses to serve signed requests in the clear to anybody beyond this host.
+    ///
+    /// - Parameter remedy: The options that would do.
+    /// - Throws: `.invalidParameter`, for what is no IPv4 address as well.
+    static func checkListener(_ address: String, isSecure: Bool, remedy: String) throws(Fault) {
+        guard let listening = IPv4Address(address) else { throw Fault(.invalidParameter, "\(address) is not an IPv4 address") }
+        guard listening.isLoopback || isSecure else {
+            throw Fault(.invalidParameter, "on \(address) Karri serves over TLS only: \(remedy)")
         }
     }
 

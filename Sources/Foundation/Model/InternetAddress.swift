@@ -24,6 +24,9 @@ public struct IPv4Address: Sendable, Hashable, Comparable, Codable, CustomString
     /// The four bytes in network order.
     public var bytes: [UInt8] { [UInt8(bits >> 24), UInt8(bits >> 16 & 255), UInt8(bits >> 8 & 255), UInt8(bits & 255)] }
 
+    /// Whether it is of the range that never leaves a host (RFC 1122, section 3.2.1.3).
+    public var isLoopback: Bool { bits >> 24 == 127 }
+
     public var description: String { bytes.map(String.init).joined(separator: ".") }
 
     public static func < (left: IPv4Address, right: IPv4Address) -> Bool { left.bits < right.bits }

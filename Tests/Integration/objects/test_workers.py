@@ -49,10 +49,35 @@ def test_the_store_alone(alone):
     assert b"AWS_SECRET" not in (alone.root / "log").read_bytes()[alone.begun:]
 
 
-def test_loopback_only_without_a_certificate(tmp_path):
+def test_a_broken_list_of_users_is_warned_of(alone):
+    users = alone.root / "etc/karri/users.json"
+    good, client = users.read_text(), alone.client()
+    users.write_text(good[:-5])
+
+    def warnings():
+        client.list_buckets()
+        return alone.log_path.read_text().count(f"{users} is no list of users")
+
+    wait_for(lambda: warnings() == 1, warnings)
+    time.sleep(3)
+    assert warnings() == 1
+    users.write_text(good)
+
+
+def test_a_store_that_is_down_is_started_by_itself(alone):
+    for number in [signal.SIGTERM, signal.SIGKILL]:
+        alone.stop(number)
+        done = alone.karri("objects", "usage", check=False)
+        assert done.returncode == 3 and f"karri start --role objects --root {alone.root}" in done.stderr
+        assert "karri up" not in done.stderr
+        alone.start()
+
+
+@pytest.mark.parametrize("address, why", [("0.0.0.0", "over TLS only"), ("127.example.org", "is not an IPv4 address")])
+def test_loopback_only_without_a_certificate(tmp_path, address, why):
     done = subprocess.run(
-        [PROGRAM, "start", "--role", "objects", "--root", str(tmp_path), "--address", "0.0.0.0"], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 64 and "--tls-certificate" in done.stderr and not (tmp_path / "var").exists()
+        [PROGRAM, "start", "--role", "objects", "--root", str(tmp_path), "--address", address], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 64 and why in done.stderr and not (tmp_path / "var").exists()
 
 
 def test_damage_is_found_and_never_returned(alone):

@@ -35,7 +35,7 @@ struct StartCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "How long a day of lifecycle rules is: shorter than 86400 seconds to see what rules do.", valueName: "seconds"))
-    var lifecycleDay: Int64 = 86_400
+    var lifecycleDay = ChosenTime.lifecycleDay.standard
 
     @Option(
         help: ArgumentHelp(
@@ -44,18 +44,19 @@ struct StartCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("How often access logs are put into the buckets that keep them.", valueName: "seconds"))
-    var accessLogInterval = 300
+    var accessLogInterval = ChosenTime.accessLogInterval.standard
 
     func validate() throws {
         guard (1...65535).contains(port) else { throw ValidationError("\(port) is not a port.") }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("A certificate and its key come together: --tls-certificate and --tls-key.")
         }
-        guard address.hasPrefix("127.") || tlsCertificate != nil else {
-            throw ValidationError("On \(address) objects are served over TLS only: --tls-certificate and --tls-key.")
-        }
-        guard (1...86_400).contains(lifecycleDay) else { throw ValidationError("A day has 1 to 86400 seconds.") }
-        guard (1...86_400).contains(accessLogInterval) else { throw ValidationError("Access logs wait 1 to 86400 seconds.") }
+        do throws(Fault) {
+            try Configuration.checkListener(
+                address, isSecure: tlsCertificate != nil, remedy: "--tls-certificate and --tls-key, or --address 127.0.0.1")
+            try ChosenTime.lifecycleDay.check(lifecycleDay)
+            try ChosenTime.accessLogInterval.check(accessLogInterval)
+        } catch { throw ValidationError(error.message) }
     }
 
     func run() async throws {
@@ -70,8 +71,8 @@ struct StartCommand: AsyncParsableCommand {
         listener.security = try security(installation, chance.now())
         let served = listener
         let settings = ObjectStore.Settings(
-            region: region, isSecure: listener.security != nil, day: .seconds(lifecycleDay),
-            accessLogInterval: .seconds(accessLogInterval))
+            region: region, isSecure: listener.security != nil, lifecycleDay: lifecycleDay,
+            accessLogInterval: accessLogInterval)
         let cloud = cloud
         try await Termination.during {
             @Sendable func serve(_ users: some KeyDirectory & AccountDirectory, _ first: LocalUsers.User?) async throws {

@@ -65,8 +65,7 @@ struct ControlProcess: Sendable {
                 installation.objects, identity: services.identity, accounts: CloudAccounts(identity: services.identity), seal: seal,
                 ObjectStore.Settings(
                     region: configuration.region, isSecure: configuration.security != .none,
-                    day: .seconds(configuration.lifecycleDaySeconds),
-                    accessLogInterval: .seconds(configuration.accessLogSeconds)),
+                    lifecycleDay: configuration.lifecycleDay, accessLogInterval: configuration.accessLogInterval),
                 webhooks: Webhooks(installation), chance: chance, log: log
             ) { store in try await serve(engine, services, seal, zone, store) }
         } catch {

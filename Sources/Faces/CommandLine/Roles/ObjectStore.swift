@@ -25,10 +25,10 @@ struct ObjectStore: Sendable {
     struct Settings: Sendable {
         var region: String
         var isSecure: Bool
-        /// How long lifecycle's days are.
-        var day = Duration.seconds(86_400)
-        /// How long records of calls wait for others.
-        var accessLogInterval = Duration.seconds(300)
+        /// How long lifecycle's days are, in seconds.
+        var lifecycleDay: Int64
+        /// How long records of calls wait for others, in seconds.
+        var accessLogInterval: Int64
     }
 
     /// Opens the store in a folder and uses it; closes it whatever `body` does.
@@ -69,7 +69,7 @@ struct ObjectStore: Sendable {
             queue: messages, feed: feed, webhooks: webhooks, region: settings.region, chance: chance, log: log)
         objects = ObjectsService(
             backend: backend, accounts: accounts, seal: seal, keys: keys, chance: chance, region: settings.region,
-            clock: LifecycleClock(day: settings.day), notifier: notifier)
+            clock: LifecycleClock(day: .seconds(settings.lifecycleDay)), notifier: notifier)
         scrub = ScrubWorker(objects)
         workers = try ObjectWorkers(
             [LifecycleWorker(objects), scrub] + backend.work.map(BackendWorker.init), path: folder + "/workers.json",
@@ -77,7 +77,7 @@ struct ObjectStore: Sendable {
             report: { name, fault in
                 log.warning("a worker of the object store failed", metadata: ["worker": "\(name)", "fault": "\(fault)"])
             })
-        accessLogs = AccessLogs(objects: objects, interval: settings.accessLogInterval, log: log)
+        accessLogs = AccessLogs(objects: objects, interval: .seconds(settings.accessLogInterval), log: log)
         face = S3Face(
             identity: identity, objects: objects, accessLogs: accessLogs, isSecure: settings.isSecure, chance: chance, logger: log)
     }

@@ -120,7 +120,7 @@ struct UpChoices: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "How often access logs are put into the buckets that keep them; else every five minutes.", valueName: "seconds"))
-    var accessLogInterval: Int?
+    var accessLogInterval: Int64?
     @Option(help: ArgumentHelp("Simulates so many hosts instead of running machines.", valueName: "hosts")) var simulate: Int?
     @Option(
         help: ArgumentHelp(

@@ -78,9 +78,9 @@ enum UpPlan {
         configuration.wantsImages = choices.images ?? configuration.wantsImages
         configuration.wantsDebian = choices.debian ?? configuration.wantsDebian
         configuration.writesProfile = choices.profile ?? configuration.writesProfile
-        if let seconds = choices.accessLogInterval { configuration.accessLogSeconds = seconds }
+        if let interval = choices.accessLogInterval { configuration.accessLogInterval = interval }
         if let overcommitment = choices.overcommit { configuration.overcommitment = overcommitment }
-        if let day = choices.lifecycleDay { configuration.lifecycleDaySeconds = day }
+        if let day = choices.lifecycleDay { configuration.lifecycleDay = day }
         if let hosts = choices.simulate { configuration.simulatedHosts = hosts }
         if let before, before.isSimulated != configuration.isSimulated {
             throw Fault(.wrongState, "a cloud is simulated from its beginning or never: karri uninstall, then karri up")
@@ -108,8 +108,8 @@ enum UpPlan {
             configuration.advertised = nil
         }
         if let name = choices.endpointName { configuration.advertised = name }
-        let isLoopback = IPv4Address(configuration.address)?.bytes.first == 127
-        let own = facts.interfaces.flatMap(\.addresses).filter { $0.bytes.first != 127 }
+        let isLoopback = IPv4Address(configuration.address)?.isLoopback == true
+        let own = facts.interfaces.flatMap(\.addresses).filter { !$0.isLoopback }
         if let address = IPv4Address(configuration.address), !isLoopback, address.bits != 0, !own.contains(address) {
             throw Fault(
                 .invalidParameter,

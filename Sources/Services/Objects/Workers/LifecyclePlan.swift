@@ -6,10 +6,12 @@ import ObjectStorage
 
 /// How long a day is, and when one begins.
 public struct LifecycleClock: Sendable, Hashable {
+    public static let standardDay = Duration.seconds(86_400)
+
     public let day: Duration
 
     /// - Parameter day: Shorter ones are for tests.
-    public init(day: Duration = .seconds(86_400)) { self.day = day }
+    public init(day: Duration = LifecycleClock.standardDay) { self.day = day }
 
     private var dayMicroseconds: Int64 { max(1, Int64(day / .microseconds(1))) }
 
