@@ -11,9 +11,10 @@ import Model
 /// The program.
 public struct KarriCommand: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
-        commandName: "karri", abstract: "A private cloud: virtual machines, networks and disks behind EC2's API.",
+        commandName: "karri",
+        abstract: "A private cloud: virtual machines, networks and disks behind EC2's API, and objects behind S3's.",
         discussion: """
-            karri up makes a cloud of this machine and says what to type next.
+            karri up makes a cloud of this machine and says what to type next. karri start runs the object store alone.
             """,
         version: Release.description,
         subcommands: [

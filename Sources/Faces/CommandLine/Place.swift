@@ -12,7 +12,9 @@ import Platform
 
 /// The options that every command has: the machine's own cloud unless said otherwise.
 struct PlaceOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A folder under which all files of the cloud lie; for a second cloud.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "A folder under which all files of the cloud lie; for a second cloud, or an object store alone.", valueName: "folder"))
     var root = ""
 
     @Option(help: "Begins the name of everything that the cloud makes on this host: up to 6 lower-case letters and digits.")

@@ -18,13 +18,17 @@ struct StartCommand: AsyncParsableCommand {
         discussion: """
             The role objects is an S3 server: its objects lie under the folder that --root names, its users in \
             etc/karri/users.json below that, which is made with one user at the first start and may be changed at any time. \
-            With --cloud its users are those of a cloud, whose secrets stay with the cloud's controller.
+            With --cloud its users are those of a cloud, whose secrets stay with the cloud's controller. karri objects \
+            with the same --root asks it how it is doing.
             """)
 
     enum Role: String, ExpressibleByArgument, CaseIterable { case objects }
 
     @Option(help: "Which role: objects.") var role: Role
-    @OptionGroup var place: PlaceOptions
+    @Option(
+        help: ArgumentHelp(
+            "A folder under which all files of the store lie; else they lie where those of this machine's cloud would.",
+            valueName: "folder")) var root = ""
     @Option(help: "The address to listen on; any but loopback needs a certificate.") var address = "127.0.0.1"
     @Option(help: "The port to listen on.") var port = 8773
     @Option(help: "The name of the region.") var region = "us-east-1"
@@ -60,7 +64,7 @@ struct StartCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let installation = try place.installation()
+        let installation = Installation(root: try PlaceOptions.absolute(root))
         let log = Log.start("objects")
         let chance = Chance.system
         for folder in [installation.configuration, installation.objects, installation.adminSocket.folder] {
