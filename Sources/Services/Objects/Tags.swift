@@ -37,7 +37,6 @@ extension ObjectsService {
     ///
     /// - Parameter tags: Nil takes them off.
     public func setTags(_ tags: [String: String]?, of name: ObjectName, by caller: Caller) async throws(Fault) -> StoredObject {
-        if let tags { try ObjectTags.check(tags) }
         let action: ObjectAction =
             switch (tags, name.version) {
             case (nil, nil): .deleteObjectTagging
@@ -47,6 +46,7 @@ extension ObjectsService {
             }
         let asking = tags.map(caller.asking) ?? caller
         let found = try await object(name, for: action, by: asking)
+        if let tags { try ObjectTags.check(tags) }
         try await revise(found, name.key, for: action, by: asking) { detail throws(Fault) in
             detail.tags = tags?.isEmpty == false ? tags : nil
         }

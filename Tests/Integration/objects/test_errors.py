@@ -134,6 +134,43 @@ def test_documents_that_are_none(wire, bucket, query, body):
     assert answer.status == 400 and answer.code in ("MalformedXML", "MissingRequestBodyError")
 
 
+# All that is read as a document, and what its owner is told of one that is none.
+SETTINGS = [
+    "accelerate", "cors", "encryption", "lifecycle", "logging", "notification", "object-lock", "ownershipControls",
+    "publicAccessBlock", "replication", "requestPayment", "tagging", "versioning", "website"]
+READ = [("PUT", "/{}", query, "MalformedXML") for query in SETTINGS] + [
+    ("PUT", "/{}", "acl", "MalformedACLError"), ("PUT", "/{}", "policy", "MalformedPolicy"),
+    ("PUT", "/{}/k", "acl", "MalformedACLError"), ("PUT", "/{}/k", "tagging", "MalformedXML"),
+    ("PUT", "/{}/k", "retention", "MalformedXML"), ("PUT", "/{}/k", "legal-hold", "MalformedXML"),
+    ("POST", "/{}/k", "uploadId=u", "MalformedXML")]
+
+
+@pytest.mark.parametrize("method, path, query, code", READ, ids=lambda value: str(value)[:24])
+def test_who_may_not_is_not_told_what_is_wrong(wire, stranger, shelf, method, path, query, code):
+    for body in ["nothing", "<Other/>", "{}"]:
+        asked = dict(query=query, body=body, headers={"Content-MD5": md5_of(body.encode())})
+        assert wire.send(method, path.format(shelf), **asked).refusal == (400, code)
+        assert stranger.wire.send(method, path.format(shelf), **asked).refusal == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize("headers, code", [
+    ({"x-amz-tagging": "a=1&a=2"}, "InvalidTag"), ({"x-amz-acl": "none-such"}, "InvalidArgument"),
+    ({"x-amz-object-lock-mode": "GOVERNANCE"}, "InvalidArgument"), ({"x-amz-storage-class": "none"}, "InvalidStorageClass"),
+    ({"x-amz-server-side-encryption": "none"}, "InvalidArgument"), ({"x-amz-meta-long": "x" * 2050}, "MetadataTooLarge")])
+def test_who_may_not_put_is_not_told_what_is_wrong(wire, stranger, shelf, headers, code):
+    for method, query in [("PUT", ""), ("POST", "uploads")]:
+        asked = dict(query=query, headers=headers)
+        assert wire.send(method, f"/{shelf}/new", **asked).refusal == (400, code)
+        assert stranger.wire.send(method, f"/{shelf}/new", **asked).refusal == (403, "AccessDenied")
+
+
+def test_tags_that_cannot_be_are_the_owners_to_know(wire, stranger, shelf):
+    body = "<Tagging><TagSet><Tag><Key>aws:a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+    for path in (f"/{shelf}", f"/{shelf}/k"):
+        assert wire.put(path, body, query="tagging").refusal == (400, "InvalidTag")
+        assert stranger.wire.put(path, body, query="tagging").refusal == (403, "AccessDenied")
+
+
 @pytest.mark.parametrize("query", DOCUMENTS)
 def test_documents_that_were_damaged(wire, bucket, query):
     answer = wire.put(f"/{bucket}", DOCUMENTS[query], query=query, headers={"Content-MD5": md5_of(b"other")})

@@ -115,11 +115,11 @@ extension S3Call {
 
     /// The XML document in the body.
     func document(_ root: String) async throws -> XMLElement {
-        try XMLElement(document: try await wholeBody(bytesMax: S3Call.documentBytesMax), root: root)
+        try XMLElement(document: try await wholeBody(), root: root)
     }
 
     /// The body in memory, once its checks are made.
-    func wholeBody(bytesMax: Int) async throws -> [UInt8] {
+    func wholeBody(bytesMax: Int = documentBytesMax) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         do {
             for try await piece in body {

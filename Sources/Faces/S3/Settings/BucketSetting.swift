@@ -126,11 +126,10 @@ extension S3Responder {
     }
 
     private func take<Form: SettingForm>(_ form: Form.Type, _ bucket: String, _ call: S3Call) async throws -> Response {
-        // Who may not is not told what is wrong with the document.
-        _ = try await objects.settings(of: bucket, for: form.writeAction, by: call.caller)
-        let document = try await call.document(form.root)
         // Swift 6.3 does not compile a local of the form's own type here when it optimizes.
-        try await form.keep(try form.read(document), of: bucket, by: call, in: objects)
+        try await form.keep(
+            try await heard(call, by: .bucket(bucket, form.writeAction)) { try form.read(try await call.document(form.root)) },
+            of: bucket, by: call, in: objects)
         return empty(.ok)
     }
 

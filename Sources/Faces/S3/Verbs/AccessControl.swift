@@ -13,8 +13,8 @@ extension S3Responder {
     }
 
     func putBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
-        _ = try await objects.settings(of: bucket, for: .putBucketACL, by: call.caller)
-        try await objects.setAccessControlList(try await call.requestedACL(), ofBucket: bucket, by: call.caller)
+        let asked = try await heard(call, by: .bucket(bucket, .putBucketACL)) { try await call.requestedACL() }
+        try await objects.setAccessControlList(asked, ofBucket: bucket, by: call.caller)
         return empty(.ok)
     }
 
@@ -26,8 +26,9 @@ extension S3Responder {
     }
 
     func putObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        _ = try await objects.object(name, for: name.version == nil ? .putObjectACL : .putVersionACL, by: call.caller)
-        let found = try await objects.setAccessControlList(try await call.requestedACL(), of: name, by: call.caller)
+        let action: ObjectAction = name.version == nil ? .putObjectACL : .putVersionACL
+        let asked = try await heard(call, by: .object(name, action)) { try await call.requestedACL() }
+        let found = try await objects.setAccessControlList(asked, of: name, by: call.caller)
         var response = empty(.ok)
         response.headers[.versionID] = found.shownVersion?.spelled
         return response

@@ -18,11 +18,11 @@ extension S3Responder {
     }
 
     func putBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
-        // Who may not is not told what is wrong with the document.
-        _ = try await objects.settings(of: bucket, for: .putBucketPolicy, by: call.caller)
-        let bytes = try await call.wholeBody(bytesMax: ObjectsService.policyBytesMax)
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw S3Error("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'")
+        let text = try await heard(call, by: .bucket(bucket, .putBucketPolicy)) {
+            guard let text = String(validating: try await call.wholeBody(), as: UTF8.self) else {
+                throw S3Error("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'")
+            }
+            return text
         }
         try await objects.setPolicy(text, of: bucket, by: call.caller)
         return empty(.noContent)

@@ -47,20 +47,11 @@ extension S3Responder {
     }
 
     func completeMultipartUpload(_ name: ObjectName, _ upload: UploadID, _ call: S3Call) async throws -> Response {
-        let document = try await call.document("CompleteMultipartUpload")
-        let parts = try document.all("Part").map { part in
-            guard let number = try part.integer("PartNumber"), let tag = part["ETag"]?.text else { throw XMLElement.malformed }
-            var checksums: [String: String] = [:]
-            for algorithm in ChecksumAlgorithm.allCases {
-                checksums[algorithm.header] = part[algorithm.element.description]?.text
-            }
-            return NamedPart(number: number, entityTag: tag.filter { $0 != "\"" }, checksums: checksums)
-        }
+        let parts = try await heard(call, by: .key(name, .putObject)) { try await call.namedParts() }
         var whole = NamedWhole()
         whole.size = call.header("x-amz-mp-object-size").flatMap { Int64($0) }
         whole.type = call.header("x-amz-checksum-type").flatMap(ChecksumType.init(rawValue:))
         for algorithm in ChecksumAlgorithm.allCases { whole.checksum[algorithm.header] = call.header(algorithm.header) }
-        guard !parts.isEmpty, parts.count <= ObjectsService.partNumberMax else { throw XMLElement.malformed }
         let stored = try await objects.completeUpload(
             upload, of: name.key, in: name.bucket, parts: parts, whole: whole, conditions: ObjectConditions(of: call.request),
             by: call.caller)
@@ -186,6 +177,22 @@ extension S3Responder {
             out.element("DisplayName", owner.displayName)
             out.close(name)
         }
+    }
+}
+
+extension S3Call {
+    /// The parts in the body that an object is to be made of.
+    fileprivate func namedParts() async throws -> [NamedPart] {
+        let parts = try await document("CompleteMultipartUpload").all("Part").map { part in
+            guard let number = try part.integer("PartNumber"), let tag = part["ETag"]?.text else { throw XMLElement.malformed }
+            var checksums: [String: String] = [:]
+            for algorithm in ChecksumAlgorithm.allCases {
+                checksums[algorithm.header] = part[algorithm.element.description]?.text
+            }
+            return NamedPart(number: number, entityTag: tag.filter { $0 != "\"" }, checksums: checksums)
+        }
+        guard (1...ObjectsService.partNumberMax).contains(parts.count) else { throw XMLElement.malformed }
+        return parts
     }
 }
 

@@ -23,15 +23,7 @@ extension S3Responder {
     }
 
     func putObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let document = try await call.document("Retention")
-        var retention: Retention?
-        // An empty document takes it off.
-        if !document.children.isEmpty {
-            guard let mode = document["Mode"].flatMap({ Retention.Mode(rawValue: $0.text) }),
-                let until = document["RetainUntilDate"].flatMap({ Instant(iso8601: $0.text) })
-            else { throw XMLElement.malformed }
-            retention = Retention(mode: mode, until: until)
-        }
+        let retention = try await heard(call, by: .object(name, .putRetention)) { try await call.retention() }
         try await objects.setRetention(retention, of: name, bypassing: call.bypassesGovernance, by: call.caller)
         return empty(.ok)
     }
@@ -47,18 +39,31 @@ extension S3Responder {
     }
 
     func putObjectLegalHold(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let isHeld: Bool
-        switch try await call.document("LegalHold")["Status"]?.text {
-        case "ON": isHeld = true
-        case "OFF": isHeld = false
-        default: throw XMLElement.malformed
-        }
+        let isHeld = try await heard(call, by: .object(name, .putLegalHold)) { try await call.legalHold() }
         try await objects.setHeld(isHeld, of: name, by: call.caller)
         return empty(.ok)
     }
 }
 
 extension S3Call {
+    /// The retention in the body. An empty document takes it off.
+    fileprivate func retention() async throws -> Retention? {
+        let document = try await document("Retention")
+        if document.children.isEmpty { return nil }
+        guard let mode = document["Mode"].flatMap({ Retention.Mode(rawValue: $0.text) }),
+            let until = document["RetainUntilDate"].flatMap({ Instant(iso8601: $0.text) })
+        else { throw XMLElement.malformed }
+        return Retention(mode: mode, until: until)
+    }
+
+    fileprivate func legalHold() async throws -> Bool {
+        switch try await document("LegalHold")["Status"]?.text {
+        case "ON": return true
+        case "OFF": return false
+        default: throw XMLElement.malformed
+        }
+    }
+
     var bypassesGovernance: Bool { header("x-amz-bypass-governance-retention")?.lowercased() == "true" }
 }
 

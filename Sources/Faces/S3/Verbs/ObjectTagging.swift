@@ -18,12 +18,8 @@ extension S3Responder {
     }
 
     func putObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let tags: [String: String]
-        do { tags = try TagSet.read(try await call.document("Tagging")) } catch {
-            // Who may not is not told what is wrong with the document.
-            _ = try await objects.object(name, for: name.version == nil ? .putObjectTagging : .putVersionTagging, by: call.caller)
-            throw error
-        }
+        let action: ObjectAction = name.version == nil ? .putObjectTagging : .putVersionTagging
+        let tags = try await heard(call, by: .object(name, action)) { try TagSet.read(try await call.document("Tagging")) }
         return about(try await objects.setTags(tags, of: name, by: call.caller), empty(.ok))
     }
 

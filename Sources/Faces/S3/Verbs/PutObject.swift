@@ -33,12 +33,9 @@ extension S3Responder {
 extension S3Responder {
     /// What a call says of an object that is to be stored.
     ///
-    /// - Throws: What is wrong with it; that the caller may not write to who may not, whatever else is wrong.
+    /// - Throws: What is wrong with it.
     func upload(to name: ObjectName, _ call: S3Call) async throws -> ObjectUpload {
-        do { return try call.upload(to: name) } catch {
-            _ = try await objects.bucket(name.bucket, key: name.key, for: .putObject, by: call.caller)
-            throw error
-        }
+        try await heard(call, by: .key(name, .putObject)) { try call.upload(to: name) }
     }
 
     /// When lifecycle rules say that an object expires; nil where they say nothing.
