@@ -111,22 +111,36 @@ enum S3Operation: Sendable, Hashable {
 
     /// The bucket that it is about.
     var bucket: String? {
+        switch subject {
+        case .service: nil
+        case .bucket(let bucket): bucket
+        case .object(let name): name.bucket
+        }
+    }
+
+    /// The object that it is about.
+    var object: ObjectName? {
+        guard case .object(let name) = subject else { return nil }
+        return name
+    }
+
+    private enum Subject {
+        case service
+        case bucket(String)
+        case object(ObjectName)
+    }
+
+    /// Every case is written out: what is about no bucket is neither logged nor paid for, and no page may ask for it.
+    private var subject: Subject {
         switch self {
-        case .listBuckets: nil
+        case .listBuckets: .service
         case .createBucket(let bucket), .headBucket(let bucket), .deleteBucket(let bucket), .getBucketLocation(let bucket),
             .getBucketAcl(let bucket), .putBucketAcl(let bucket), .getBucketPolicy(let bucket), .putBucketPolicy(let bucket),
             .deleteBucketPolicy(let bucket), .getBucketPolicyStatus(let bucket), .getBucketSetting(let bucket, _),
             .putBucketSetting(let bucket, _), .deleteBucketSetting(let bucket, _), .listObjects(let bucket),
             .listObjectsV2(let bucket), .listObjectVersions(let bucket), .listMultipartUploads(let bucket),
             .deleteObjects(let bucket), .postObject(let bucket), .preflight(let bucket), .visitWebsite(let bucket):
-            bucket
-        default: object?.bucket
-        }
-    }
-
-    /// The object that it is about.
-    var object: ObjectName? {
-        switch self {
+            .bucket(bucket)
         case .putObject(let name), .copyObject(let name), .getObject(let name), .headObject(let name),
             .getObjectAttributes(let name), .deleteObject(let name), .getObjectAcl(let name), .putObjectAcl(let name),
             .getObjectTagging(let name), .putObjectTagging(let name), .deleteObjectTagging(let name),
@@ -134,8 +148,7 @@ enum S3Operation: Sendable, Hashable {
             .putObjectLegalHold(let name), .createMultipartUpload(let name), .uploadPart(let name, _),
             .uploadPartCopy(let name, _), .listParts(let name, _), .completeMultipartUpload(let name, _),
             .abortMultipartUpload(let name, _):
-            name
-        default: nil
+            .object(name)
         }
     }
 
@@ -162,23 +175,23 @@ enum S3Operation: Sendable, Hashable {
             return
         }
         switch (method, try S3Operation.subresource(query)) {
-        case ("GET", "location"): self = .getBucketLocation(bucket)
-        case ("GET", "acl"): self = .getBucketAcl(bucket)
-        case ("GET", "policy"): self = .getBucketPolicy(bucket)
-        case ("GET", "policyStatus"): self = .getBucketPolicyStatus(bucket)
-        case ("GET", "versions"): self = .listObjectVersions(bucket)
-        case ("GET", "uploads"): self = .listMultipartUploads(bucket)
+        case ("GET", .location): self = .getBucketLocation(bucket)
+        case ("GET", .acl): self = .getBucketAcl(bucket)
+        case ("GET", .policy): self = .getBucketPolicy(bucket)
+        case ("GET", .policyStatus): self = .getBucketPolicyStatus(bucket)
+        case ("GET", .versions): self = .listObjectVersions(bucket)
+        case ("GET", .uploads): self = .listMultipartUploads(bucket)
         case ("GET", nil) where query.has("list-type"):
             guard query["list-type"] == "2" else { throw S3Error("InvalidArgument", "Invalid List Type specified in Request") }
             self = .listObjectsV2(bucket)
         case ("GET", nil): self = .listObjects(bucket)
         case ("HEAD", nil): self = .headBucket(bucket)
-        case ("PUT", "acl"): self = .putBucketAcl(bucket)
-        case ("PUT", "policy"): self = .putBucketPolicy(bucket)
+        case ("PUT", .acl): self = .putBucketAcl(bucket)
+        case ("PUT", .policy): self = .putBucketPolicy(bucket)
         case ("PUT", nil): self = .createBucket(bucket)
-        case ("DELETE", "policy"): self = .deleteBucketPolicy(bucket)
+        case ("DELETE", .policy): self = .deleteBucketPolicy(bucket)
         case ("DELETE", nil): self = .deleteBucket(bucket)
-        case ("POST", "delete"): self = .deleteObjects(bucket)
+        case ("POST", .delete): self = .deleteObjects(bucket)
         case ("POST", nil): self = .postObject(bucket)
         case ("OPTIONS", _): self = .preflight(bucket)
         default: throw .notAllowed
@@ -193,26 +206,26 @@ enum S3Operation: Sendable, Hashable {
         }
         let upload = UploadID(query["uploadId"] ?? "")
         switch (method, try S3Operation.subresource(query)) {
-        case ("GET", "acl"): self = .getObjectAcl(object)
-        case ("PUT", "acl"): self = .putObjectAcl(object)
-        case ("GET", "tagging"): self = .getObjectTagging(object)
-        case ("PUT", "tagging"): self = .putObjectTagging(object)
-        case ("DELETE", "tagging"): self = .deleteObjectTagging(object)
-        case ("GET", "retention"): self = .getObjectRetention(object)
-        case ("PUT", "retention"): self = .putObjectRetention(object)
-        case ("GET", "legal-hold"): self = .getObjectLegalHold(object)
-        case ("PUT", "legal-hold"): self = .putObjectLegalHold(object)
-        case ("GET", "attributes"): self = .getObjectAttributes(object)
-        case ("PUT", "uploadId"):
+        case ("GET", .acl): self = .getObjectAcl(object)
+        case ("PUT", .acl): self = .putObjectAcl(object)
+        case ("GET", .tagging): self = .getObjectTagging(object)
+        case ("PUT", .tagging): self = .putObjectTagging(object)
+        case ("DELETE", .tagging): self = .deleteObjectTagging(object)
+        case ("GET", .retention): self = .getObjectRetention(object)
+        case ("PUT", .retention): self = .putObjectRetention(object)
+        case ("GET", .legalHold): self = .getObjectLegalHold(object)
+        case ("PUT", .legalHold): self = .putObjectLegalHold(object)
+        case ("GET", .attributes): self = .getObjectAttributes(object)
+        case ("PUT", .uploadId):
             guard let number = query["partNumber"].flatMap({ Int($0) }) else {
                 throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
             }
             let part = S3Part(upload: upload, number: number)
             self = copies ? .uploadPartCopy(object, part) : .uploadPart(object, part)
-        case ("GET", "uploadId"): self = .listParts(object, upload)
-        case ("DELETE", "uploadId"): self = .abortMultipartUpload(object, upload)
-        case ("POST", "uploadId"): self = .completeMultipartUpload(object, upload)
-        case ("POST", "uploads"): self = .createMultipartUpload(object)
+        case ("GET", .uploadId): self = .listParts(object, upload)
+        case ("DELETE", .uploadId): self = .abortMultipartUpload(object, upload)
+        case ("POST", .uploadId): self = .completeMultipartUpload(object, upload)
+        case ("POST", .uploads): self = .createMultipartUpload(object)
         case ("PUT", nil): self = copies ? .copyObject(object) : .putObject(object)
         case ("GET", nil): self = .getObject(object)
         case ("HEAD", nil): self = .headObject(object)
@@ -222,23 +235,27 @@ enum S3Operation: Sendable, Hashable {
         }
     }
 
+    /// What a query may ask for in the place of the thing itself, settings of buckets aside. What is not among these is
+    /// taken for no sub-resource, so that an operation on one cannot be reached without its case.
+    private enum Subresource: String {
+        case acl, attributes, delete, location, policy, policyStatus, retention, tagging, uploadId, uploads, versions
+        case legalHold = "legal-hold"
+    }
+
     /// The sub-resource that a query names; nil where it is about the thing itself.
-    private static func subresource(_ query: S3Query) throws(S3Error) -> String? {
-        let named = query.names.filter(subresources.contains)
+    private static func subresource(_ query: S3Query) throws(S3Error) -> Subresource? {
+        let named = query.names.compactMap(Subresource.init)
         guard named.count <= 1 else {
-            throw S3Error("InvalidArgument", "Conflicting query string parameters: \(named.joined(separator: ", "))")
+            let names = named.map(\.rawValue).joined(separator: ", ")
+            throw S3Error("InvalidArgument", "Conflicting query string parameters: \(names)")
         }
         return named.first
     }
 
-    private static let subresources: Set<String> = [
-        "acl", "attributes", "delete", "legal-hold", "location", "policy", "policyStatus", "retention", "tagging", "uploadId",
-        "uploads", "versions",
-    ]
-
     /// Sub-resources that S3 has and this store has not.
     private static let unbuilt: Set<String> = [
-        "analytics", "intelligent-tiering", "inventory", "metrics", "renameObject", "restore", "select", "torrent",
+        "abac", "analytics", "intelligent-tiering", "inventory", "metadataConfiguration", "metadataInventoryTable",
+        "metadataJournalTable", "metadataTable", "metrics", "renameObject", "restore", "select", "session", "torrent",
     ]
 }
 extension S3Error {
