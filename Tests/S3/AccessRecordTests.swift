@@ -109,6 +109,6 @@ import Testing
     ])
     func refusals(inside: String, code: String) {
         let refused = #expect(throws: S3Error.self) { try setting(inside) }
-        #expect(refused?.code == code)
+        #expect(refused?.code.name == code)
     }
 }

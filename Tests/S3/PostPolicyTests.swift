@@ -18,7 +18,7 @@ import Testing
             try policy.check(fields, now: Self.now)
             return nil
         } catch {
-            #expect(error.code == "AccessDenied" && error.status == 403 && error.message.hasPrefix("Invalid according to Policy: "))
+            #expect(error.code == .accessDenied && error.status == 403 && error.message.hasPrefix("Invalid according to Policy: "))
             return String(error.message.dropFirst("Invalid according to Policy: ".count))
         }
     }
@@ -83,7 +83,7 @@ import Testing
     @Test func expiration() throws {
         let policy = try policy("", expiration: "2007-12-01T12:00:00Z")
         try policy.check([:], now: Instant(seconds: 1_196_510_400))
-        #expect(throws: S3Error("AccessDenied", "Invalid according to Policy: Policy expired.", 403)) {
+        #expect(throws: S3Error(.accessDenied, "Invalid according to Policy: Policy expired.")) {
             try policy.check([:], now: Instant(seconds: 1_196_510_401))
         }
     }
@@ -155,7 +155,7 @@ import Testing
                 try PostPolicy(document: bytes).check(["acl": "b", "key": "k", "bucket": "b"], now: Self.now)
                 Issue.record("\(String(decoding: bytes, as: UTF8.self))")
             } catch {
-                #expect(["InvalidPolicyDocument", "AccessDenied"].contains(error.code))
+                #expect([.invalidPolicyDocument, .accessDenied].contains(error.code))
             }
         }
     }

@@ -70,7 +70,7 @@ import Testing
     ])
     func refusals(inside: String, code: String) {
         let refused = #expect(throws: S3Error.self) { try site(inside) }
-        #expect(refused?.code == code)
+        #expect(refused?.code.name == code)
     }
 
     @Test func fiftyRules() throws {
@@ -78,7 +78,7 @@ import Testing
         func rules(_ count: Int) -> String { "<RoutingRules>\(String(repeating: rule, count: count))</RoutingRules>" }
         #expect(try site(WebsiteTests.index + rules(50)).rules.count == 50)
         let refused = #expect(throws: S3Error.self) { try site(WebsiteTests.index + rules(51)) }
-        #expect(refused?.code == "InvalidRequest")
+        #expect(refused?.code.name == "InvalidRequest")
     }
 
     // MARK: Requests
@@ -153,7 +153,7 @@ import Testing
     }
 
     @Test func pagesAreEscaped() {
-        var error = S3Error("NoSuchKey", "The specified key does not exist.", 404)
+        var error = S3Error(.noSuchKey, "The specified key does not exist.")
         error.details = [.init(name: "Key", text: "<script>")]
         let page = String(decoding: WebsiteErrorPage(error: error, requestID: "R").html, as: UTF8.self)
         #expect(page.contains("<h1>404 Not Found</h1>") && page.contains("<li>Key: &lt;script&gt;</li>"))

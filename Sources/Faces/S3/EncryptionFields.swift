@@ -21,8 +21,7 @@ extension Request {
         let method = headers[.encryption]
         if let customer = try customerKey() {
             guard method == nil else {
-                throw S3Error(
-                    "InvalidArgument",
+                throw S3Error.invalidArgument(
                     "Server Side Encryption with Customer provided key is incompatible with the encryption method specified")
             }
             return .customer(customer)
@@ -32,13 +31,12 @@ extension Request {
         case "aws:kms": return .keyService(key, usesBucketKey: headers[.bucketKeyEnabled].map { $0.lowercased() == "true" })
         case "AES256", nil:
             guard key == nil else {
-                throw S3Error(
-                    "InvalidArgument",
+                throw S3Error.invalidArgument(
                     "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
             }
             return method == nil ? nil : .store
         case "aws:kms:dsse": throw S3Error.notImplemented("aws:kms:dsse")
-        default: throw S3Error("InvalidArgument", "The encryption method specified is not supported")
+        default: throw S3Error.invalidArgument("The encryption method specified is not supported")
         }
     }
 
@@ -49,21 +47,21 @@ extension Request {
         guard values.contains(where: { $0 != nil }) else { return nil }
         let missing = "Requests specifying Server Side Encryption with Customer provided keys must provide"
         guard let algorithm = values[0] else {
-            throw S3Error("InvalidArgument", "\(missing) a valid encryption algorithm.")
+            throw S3Error.invalidArgument("\(missing) a valid encryption algorithm.")
         }
         guard algorithm == "AES256" else {
             throw S3Error(
-                "InvalidEncryptionAlgorithmError", "The encryption request you specified is not valid. The valid value is AES256.")
+                .invalidEncryptionAlgorithmError, "The encryption request you specified is not valid. The valid value is AES256.")
         }
         guard let text = values[1], let bytes = Data(base64Encoded: text) else {
-            throw S3Error("InvalidArgument", "\(missing) an appropriate secret key.")
+            throw S3Error.invalidArgument("\(missing) an appropriate secret key.")
         }
         guard let stated = values[2] else {
-            throw S3Error("InvalidArgument", "\(missing) the client calculated MD5 of the secret key.")
+            throw S3Error.invalidArgument("\(missing) the client calculated MD5 of the secret key.")
         }
         let key = try CustomerKey(Array(bytes))
         guard Data(Insecure.MD5.hash(data: bytes)).base64EncodedString() == stated else {
-            throw S3Error("InvalidArgument", "The calculated MD5 hash of the key did not match the hash that was provided.")
+            throw S3Error.invalidArgument("The calculated MD5 hash of the key did not match the hash that was provided.")
         }
         return key
     }

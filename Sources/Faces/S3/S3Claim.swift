@@ -156,29 +156,26 @@ extension SigningSecret {
 }
 
 extension S3Error {
-    static let needsVersion4 = S3Error(
-        "InvalidRequest",
+    static let needsVersion4 = S3Error.invalidRequest(
         "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 
     init(_ refusal: SignatureV2.Refusal) {
         switch refusal {
         case .malformedAuthorization:
-            self.init("InvalidArgument", "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature")
+            self.init(.invalidArgument, "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature")
         case .severalSignatures:
             self.init(
-                "InvalidArgument",
+                .invalidArgument,
                 "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the "
                     + "Authorization header should be specified")
         case .incompleteQuery:
-            self.init(
-                "AccessDenied", "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters", 403)
+            self.init(.accessDenied, "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters")
         case .malformedExpiry(let text):
-            self.init("AccessDenied", "Invalid date (should be seconds since epoch): \(text.prefix(64))", 403)
-        case .missingDate: self.init("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header", 403)
+            self.init(.accessDenied, "Invalid date (should be seconds since epoch): \(text.prefix(64))")
+        case .missingDate: self.init(.accessDenied, "AWS authentication requires a valid Date or x-amz-date header")
         case .timeTooSkewed:
-            self.init(
-                "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)
-        case .expired: self.init("AccessDenied", "Request has expired", 403)
+            self = .timeTooSkewed
+        case .expired: self = .requestExpired
         case .signatureDoesNotMatch: self.init(SignatureV4.Refusal.signatureDoesNotMatch())
         }
     }

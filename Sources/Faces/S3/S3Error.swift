@@ -1,4 +1,5 @@
-//  The core's faults in S3's codes and words ("Error responses", Amazon S3 API Reference).
+//  The service's faults in S3's codes and words ("Error responses", Amazon S3 API Reference). What only a request can be
+//  wrong in stands beside its parser.
 
 import AWSProtocol
 import Authority
@@ -8,9 +9,8 @@ import Objects
 
 /// An error as S3's clients read it.
 struct S3Error: Error, Sendable, Hashable {
-    var code: String
+    var code: Code
     var message: String
-    var status: Int
     /// What the answer says besides, by its fields' names.
     var fields: [String: String] = [:]
     /// Further elements of the body.
@@ -21,11 +21,12 @@ struct S3Error: Error, Sendable, Hashable {
         var text: String
     }
 
-    init(_ code: String, _ message: String, _ status: Int = 400) {
+    init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
-        self.status = status
     }
+
+    var status: Int { code.status }
 
     var isInternal: Bool { status == 500 }
 
@@ -34,7 +35,7 @@ struct S3Error: Error, Sendable, Hashable {
         var xml = XMLWriter(capacity: 512)
         xml.declaration()
         xml.open("Error")
-        xml.element("Code", code)
+        xml.element("Code", code.name)
         xml.element("Message", message)
         for detail in details {
             xml.open(detail.name)
@@ -49,14 +50,23 @@ struct S3Error: Error, Sendable, Hashable {
 }
 
 extension S3Error {
-    static let notAllowed = S3Error("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
-    static let accessDenied = S3Error("AccessDenied", "Access Denied", 403)
+    static let notAllowed = S3Error(.methodNotAllowed, "The specified method is not allowed against this resource.")
+    static let accessDenied = S3Error(.accessDenied, "Access Denied")
     static let incompleteBody = S3Error(
-        "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header")
-    static let malformedChunks = S3Error("InvalidRequest", "The chunks of the body are malformed")
+        .incompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header")
+    static let timeTooSkewed = S3Error(
+        .requestTimeTooSkewed, "The difference between the request time and the current time is too large.")
+    static let requestExpired = S3Error(.accessDenied, "Request has expired")
+    static let malformedAddress = S3Error(.invalidURI, "Couldn't parse the specified URI.")
+    static let unknownPage = invalidArgument("The continuation token provided is incorrect")
+    static let malformedChunks = S3Error.invalidRequest("The chunks of the body are malformed")
+
+    static func invalidArgument(_ message: String) -> S3Error { S3Error(.invalidArgument, message) }
+
+    static func invalidRequest(_ message: String) -> S3Error { S3Error(.invalidRequest, message) }
 
     static func notImplemented(_ what: String) -> S3Error {
-        S3Error("NotImplemented", "A header or parameter you provided implies functionality that is not implemented: \(what)", 501)
+        S3Error(.notImplemented, "A header or parameter you provided implies functionality that is not implemented: \(what)")
     }
 
     /// What a call was refused for, in S3's words.
@@ -71,12 +81,12 @@ extension S3Error {
     init(_ fault: Fault) {
         self.init(wording: fault)
         // The fault is about a delete marker.
-        if let marker = fault.subject, marker.kind == .version, code != "NoSuchVersion" {
+        if let marker = fault.subject, marker.kind == .version, code != .noSuchVersion {
             fields["x-amz-delete-marker"] = "true"
             fields["x-amz-version-id"] = VersionID(bits: marker.bits).spelled
             fields["last-modified"] = fault.facts[Fault.modifiedFact].flatMap { Instant(iso8601: $0) }.map(HTTPDate.text)
             if status == 405 { fields["allow"] = "DELETE" }
-        } else if code == "NoSuchKey" {
+        } else if code == .noSuchKey {
             fields["x-amz-delete-marker"] = "false"
         }
     }
@@ -90,50 +100,47 @@ extension S3Error {
 
     private init(coding fault: Fault) {
         switch (fault.code, fault.kind) {
-        case (.notFound, .bucket): self.init("NoSuchBucket", fault.message, 404)
-        case (.notFound, .version): self.init("NoSuchVersion", fault.message, 404)
-        case (.wrongState, .version): self.init("MethodNotAllowed", fault.message, 405)
-        case (.wrongState, .bucket): self.init("InvalidBucketState", fault.message, 409)
-        case (.protected, _): self.init("AccessDenied", fault.message, 403)
-        case (.noSuchKey, _): self.init("KMS.NotFoundException", fault.message)
-        case (.keyIsDisabled, _): self.init("KMS.DisabledException", fault.message)
-        case (.quotaExceeded, _): self.init("QuotaExceeded", fault.message, 403)
-        case (.notOwner, _): self = .notAllowed
-        case (.checksumMismatch, _): self.init("BadDigest", fault.message)
-        case (.invalidLogTarget, _): self.init("InvalidTargetBucketForLogging", fault.message)
-        case (.listsAreOff, _): self.init("AccessControlListNotSupported", fault.message)
-        case (.listsGrantToOthers, _): self.init("InvalidBucketAclWithObjectOwnership", fault.message)
-        case (.noSuchEmail, _): self.init("UnresolvableGrantByEmailAddress", fault.message)
-        case (.invalidTag, _): self.init("InvalidTag", fault.message)
-        case (.malformedPolicy, _): self.init("MalformedPolicy", fault.message)
-        case (.limitExceeded, .policy): self.init("PolicyTooLarge", fault.message)
-        case (.limitExceeded, .bucket): self.init("TooManyBuckets", fault.message)
-        case (.notFound, .upload): self.init("NoSuchUpload", fault.message, 404)
-        case (.notFound, .part): self.init("InvalidPart", fault.message)
-        case (.invalidRange, _): self.init("InvalidRange", fault.message, 416)
-        case (.invalidParameter, .part): self.init("InvalidPartOrder", fault.message)
-        case (.wrongState, .part): self.init("EntityTooSmall", fault.message)
-        case (.notFound, _), (.bodyIsGone, _): self.init("NoSuchKey", "The specified key does not exist.", 404)
-        case (.alreadyExists, .bucket): self.init("BucketAlreadyExists", fault.message, 409)
-        case (.inUse, .bucket): self.init("BucketNotEmpty", fault.message, 409)
-        case (.invalidParameter, .bucket): self.init("InvalidBucketName", fault.message)
-        case (.invalidParameter, _), (.pageToken, _): self.init("InvalidArgument", fault.message)
-        case (.preconditionFailed, _): self.init("PreconditionFailed", fault.message, 412)
-        case (.malformedId, .object): self.init("KeyTooLongError", fault.message)
-        case (.tooLarge, _): self.init("EntityTooLarge", fault.message)
-        case (.denied, _), (.expired, _): self.init("AccessDenied", fault.message, 403)
+        case (.notFound, .bucket): self.init(.noSuchBucket, fault.message)
+        case (.notFound, .version): self.init(.noSuchVersion, fault.message)
+        case (.wrongState, .version), (.notOwner, _): self = .notAllowed
+        case (.wrongState, .bucket): self.init(.invalidBucketState, fault.message)
+        case (.protected, _): self.init(.accessDenied, fault.message)
+        case (.noSuchKey, _): self.init(.kmsNotFound, fault.message)
+        case (.keyIsDisabled, _): self.init(.kmsDisabled, fault.message)
+        case (.quotaExceeded, _): self.init(.quotaExceeded, fault.message)
+        case (.checksumMismatch, _): self.init(.badDigest, fault.message)
+        case (.invalidLogTarget, _): self.init(.invalidTargetBucketForLogging, fault.message)
+        case (.listsAreOff, _): self.init(.accessControlListNotSupported, fault.message)
+        case (.listsGrantToOthers, _): self.init(.invalidBucketAclWithObjectOwnership, fault.message)
+        case (.noSuchEmail, _): self.init(.unresolvableGrantByEmailAddress, fault.message)
+        case (.invalidTag, _): self.init(.invalidTag, fault.message)
+        case (.malformedPolicy, _): self.init(.malformedPolicy, fault.message)
+        case (.limitExceeded, .policy): self.init(.policyTooLarge, "Policy exceeds the maximum allowed document size.")
+        case (.limitExceeded, .bucket): self.init(.tooManyBuckets, fault.message)
+        case (.notFound, .upload): self.init(.noSuchUpload, fault.message)
+        case (.notFound, .part): self.init(.invalidPart, fault.message)
+        case (.partsOutOfOrder, _): self.init(.invalidPartOrder, fault.message)
+        case (.tooSmall, _): self.init(.entityTooSmall, fault.message)
+        case (.invalidRange, _): self.init(.invalidRange, fault.message)
+        case (.notFound, _), (.bodyIsGone, _): self.init(.noSuchKey, "The specified key does not exist.")
+        case (.alreadyExists, .bucket): self.init(.bucketAlreadyExists, fault.message)
+        case (.inUse, .bucket): self.init(.bucketNotEmpty, fault.message)
+        case (.invalidParameter, .bucket): self.init(.invalidBucketName, fault.message)
+        case (.invalidParameter, _): self.init(.invalidArgument, fault.message)
+        case (.preconditionFailed, _): self.init(.preconditionFailed, fault.message)
+        case (.keyTooLong, _): self.init(.keyTooLongError, fault.message)
+        case (.tooLarge, _): self.init(.entityTooLarge, fault.message)
+        case (.denied, _), (.expired, _): self.init(.accessDenied, fault.message)
         case (.notSupported, _): self = .notImplemented(fault.message)
-        case (.missingParameter, .object): self.init("MissingContentLength", fault.message, 411)
-        case (.limitExceeded, .object): self.init("MetadataTooLarge", fault.message)
-        case (.malformedRequest, _): self.init("InvalidRequest", fault.message)
+        case (.malformedRequest, _): self.init(.invalidRequest, fault.message)
         // Not a status that clients try again at once: only somebody can make room.
-        case (.diskIsFull, _): self.init("InsufficientCapacity", "There is no room left on the store's disk.", 507)
+        case (.diskIsFull, _): self.init(.insufficientCapacity, "There is no room left on the store's disk.")
         case (.conflict, _):
             self.init(
-                "OperationAborted",
-                "A conflicting conditional operation is currently in progress against this resource. Please try again.", 409)
-        case (.unavailable, _), (.timedOut, _), (.rateExceeded, _): self.init("SlowDown", "Please reduce your request rate.", 503)
-        default: self.init("InternalError", "We encountered an internal error. Please try again.", 500)
+                .operationAborted,
+                "A conflicting conditional operation is currently in progress against this resource. Please try again.")
+        case (.unavailable, _), (.timedOut, _), (.rateExceeded, _): self.init(.slowDown, "Please reduce your request rate.")
+        default: self.init(.internalError, "We encountered an internal error. Please try again.")
         }
     }
 
@@ -142,25 +149,21 @@ extension S3Error {
         switch refusal {
         case .missingAuthenticationToken: self = .accessDenied
         case .incompleteSignature(let message):
-            self.init(isPresigned ? "AuthorizationQueryParametersError" : "AuthorizationHeaderMalformed", message)
+            self.init(isPresigned ? .authorizationQueryParametersError : .authorizationHeaderMalformed, message)
         case .invalidClientTokenId:
-            self.init("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403)
+            self.init(.invalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
         case .signatureDoesNotMatch:
             self.init(
-                "SignatureDoesNotMatch",
-                "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
-                403)
+                .signatureDoesNotMatch,
+                "The request signature we calculated does not match the signature you provided. Check your key and signing method.")
         case .notYetCurrent where !isPresigned:
-            self.init(
-                "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)
-        case .expired where isPresigned: self.init("AccessDenied", "Request has expired", 403)
+            self = .timeTooSkewed
+        case .expired where isPresigned: self = .requestExpired
         case .expired where refusal.explanation.hasPrefix("Signature expired"):
-            self.init(
-                "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", 403)
-        case .expired, .notYetCurrent, .headersNotSigned, .replayed: self.init("AccessDenied", refusal.explanation, 403)
+            self = .timeTooSkewed
+        case .expired, .notYetCurrent, .headersNotSigned, .replayed: self.init(.accessDenied, refusal.explanation)
         case .payloadMismatch:
-            self.init(
-                "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
+            self.init(.xAmzContentSHA256Mismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.")
         }
     }
 }

@@ -2,6 +2,7 @@
 //  decide, then the sub-resource in the query (Amazon S3 API Reference, "Operations").
 
 import AWSProtocol
+import Model
 import ObjectStorage
 import Objects
 
@@ -182,7 +183,7 @@ enum S3Operation: Sendable, Hashable {
         case ("GET", .versions): self = .listObjectVersions(bucket)
         case ("GET", .uploads): self = .listMultipartUploads(bucket)
         case ("GET", nil) where query.has("list-type"):
-            guard query["list-type"] == "2" else { throw S3Error("InvalidArgument", "Invalid List Type specified in Request") }
+            guard query["list-type"] == "2" else { throw S3Error.invalidArgument("Invalid List Type specified in Request") }
             self = .listObjectsV2(bucket)
         case ("GET", nil): self = .listObjects(bucket)
         case ("HEAD", nil): self = .headBucket(bucket)
@@ -201,7 +202,7 @@ enum S3Operation: Sendable, Hashable {
     private init(_ bucket: String, _ key: ObjectKey, _ method: String, _ query: S3Query, copies: Bool) throws(S3Error) {
         var object = ObjectName(bucket: bucket, key: key)
         if let text = query["versionId"] {
-            guard !text.isEmpty else { throw S3Error("InvalidArgument", "Version id cannot be the empty string") }
+            guard !text.isEmpty else { throw S3Error.invalidArgument("Version id cannot be the empty string") }
             object.version = try VersionID(asked: text)
         }
         let upload = UploadID(query["uploadId"] ?? "")
@@ -218,7 +219,7 @@ enum S3Operation: Sendable, Hashable {
         case ("GET", .attributes): self = .getObjectAttributes(object)
         case ("PUT", .uploadId):
             guard let number = query["partNumber"].flatMap({ Int($0) }) else {
-                throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+                throw S3Error(Fault.badPartNumber)
             }
             let part = S3Part(upload: upload, number: number)
             self = copies ? .uploadPartCopy(object, part) : .uploadPart(object, part)
@@ -247,7 +248,7 @@ enum S3Operation: Sendable, Hashable {
         let named = query.names.compactMap(Subresource.init)
         guard named.count <= 1 else {
             let names = named.map(\.rawValue).joined(separator: ", ")
-            throw S3Error("InvalidArgument", "Conflicting query string parameters: \(names)")
+            throw S3Error.invalidArgument("Conflicting query string parameters: \(names)")
         }
         return named.first
     }
@@ -263,14 +264,14 @@ extension S3Error {
     func about(_ operation: S3Operation) -> S3Error {
         var error = self
         switch (code, operation) {
-        case ("NoSuchKey", _), ("NoSuchVersion", _):
+        case (.noSuchKey, _), (.noSuchVersion, _):
             if let key = operation.object?.key { error.details.append(Detail(name: "Key", text: key.description)) }
-        case ("NoSuchUpload", .uploadPart(_, let part)), ("NoSuchUpload", .uploadPartCopy(_, let part)):
+        case (.noSuchUpload, .uploadPart(_, let part)), (.noSuchUpload, .uploadPartCopy(_, let part)):
             error.details.append(Detail(name: "UploadId", text: part.upload.text))
-        case ("NoSuchUpload", .listParts(_, let upload)), ("NoSuchUpload", .completeMultipartUpload(_, let upload)),
-            ("NoSuchUpload", .abortMultipartUpload(_, let upload)):
+        case (.noSuchUpload, .listParts(_, let upload)), (.noSuchUpload, .completeMultipartUpload(_, let upload)),
+            (.noSuchUpload, .abortMultipartUpload(_, let upload)):
             error.details.append(Detail(name: "UploadId", text: upload.text))
-        case (let code, _) where status == 404 && code.hasPrefix("NoSuch") || code.hasPrefix("Bucket"):
+        case (let code, _) where status == 404 && code.name.hasPrefix("NoSuch") || code.name.hasPrefix("Bucket"):
             if let bucket = operation.bucket { error.details.append(Detail(name: "BucketName", text: bucket)) }
         default: break
         }
@@ -294,11 +295,11 @@ enum S3Target: Sendable, Hashable {
     ///   - path: As sent; the key is what its percent-encoding stands for.
     ///   - host: The bucket that the Host header names, where it names one: the path is then the key.
     init(path: String, host: String? = nil) throws(S3Error) {
-        guard path.hasPrefix("/") else { throw S3Error("InvalidURI", "Couldn't parse the specified URI.") }
+        guard path.hasPrefix("/") else { throw .malformedAddress }
         if let host {
             let key = S3Query.decoded(path.utf8.dropFirst(), plusIsSpace: false)
             guard String(validating: key, as: UTF8.self) != nil else {
-                throw S3Error("InvalidURI", "Couldn't parse the specified URI.")
+                throw .malformedAddress
             }
             self = key.isEmpty ? .bucket(host) : .object(host, ObjectKey(bytes: key))
             return
@@ -310,7 +311,7 @@ enum S3Target: Sendable, Hashable {
         } else if parts.count == 2, !parts[1].isEmpty {
             let key = S3Query.decoded(parts[1], plusIsSpace: false)
             guard String(validating: key, as: UTF8.self) != nil else {
-                throw S3Error("InvalidURI", "Couldn't parse the specified URI.")
+                throw .malformedAddress
             }
             self = .object(String(decoding: bucket, as: UTF8.self), ObjectKey(bytes: key))
         } else {

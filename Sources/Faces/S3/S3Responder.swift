@@ -82,7 +82,7 @@ struct S3Responder: Sendable {
             // Websites say themselves what they refuse.
             if let refused = response.headers[.errorCode] { code = refused }
         } catch {
-            code = error.code
+            code = error.code.name
             response = refuse(error, request, requestID)
         }
         if request.headers[.origin] != nil, let bucket = trace.operation?.bucket {
@@ -146,7 +146,7 @@ struct S3Responder: Sendable {
         guard let number = call.header(field) else { return }
         guard number.utf8.count == 12, number.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
             throw S3Error(
-                "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID.")
+                .invalidBucketOwnerAWSAccountID, "The value of the expected bucket owner parameter must be an AWS account ID.")
         }
         if let bucket = try bucket() { try await objects.checkOwner(number, of: bucket) }
     }
@@ -277,8 +277,7 @@ struct S3Responder: Sendable {
         case .checked, .unsigned: break
         case .declared(let hash):
             guard hash.utf8.count == 64, hash.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }) else {
-                throw S3Error(
-                    "InvalidArgument",
+                throw S3Error.invalidArgument(
                     "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
                         + "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
             }
@@ -290,7 +289,7 @@ struct S3Responder: Sendable {
             decoder = ChunkedDecoder(chain: isSigned ? proof.chain : nil, hasTrailer: form.hasSuffix("-TRAILER"))
             length = request.header("x-amz-decoded-content-length").flatMap { Int64($0) }
             guard length ?? 0 >= 0 else {
-                throw S3Error("InvalidArgument", "x-amz-decoded-content-length must not be negative.")
+                throw S3Error.invalidArgument("x-amz-decoded-content-length must not be negative.")
             }
         }
         try refuseUnknownChecksums(request)

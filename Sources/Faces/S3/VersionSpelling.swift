@@ -6,7 +6,7 @@ extension VersionID {
     /// - Throws: `InvalidArgument` for what no version can be called.
     init(asked text: String) throws(S3Error) {
         guard let version = VersionID(spelled: text) else {
-            throw S3Error("InvalidArgument", "Invalid version id specified")
+            throw S3Error.invalidArgument("Invalid version id specified")
         }
         self = version
     }

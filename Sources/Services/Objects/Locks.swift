@@ -46,7 +46,7 @@ extension ObjectsService {
     private func lockable(_ name: ObjectName, for action: ObjectAction, by caller: Caller) async throws(Fault) -> StoredObject {
         let found = try await object(name, for: action, by: caller)
         guard found.bucket.settings.lock != nil else {
-            throw Fault.hasNoLock
+            throw Fault.noLock
         }
         return found
     }
@@ -55,7 +55,7 @@ extension ObjectsService {
 extension Bucket {
     /// Refuses what a new version may not be locked by.
     func checkLock(retention: Retention?, isHeld: Bool?, now: Instant) throws(Fault) {
-        guard settings.lock != nil || (retention == nil && isHeld == nil) else { throw Fault.hasNoLock }
+        guard settings.lock != nil || (retention == nil && isHeld == nil) else { throw Fault.noLock }
         try retention?.check(now: now)
     }
 
@@ -90,6 +90,7 @@ extension ObjectVersion {
 }
 
 extension Fault {
-    static let hasNoLock = Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
+    static let noLock = Fault(.malformedRequest, "Bucket is missing Object Lock Configuration", kind: .bucket)
+
     static let locked = Fault(.protected, "Access Denied because object protected by object lock.", kind: .object)
 }

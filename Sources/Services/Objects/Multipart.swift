@@ -3,7 +3,6 @@
 import Authority
 import Crypto
 import Model
-import NIOCore
 import ObjectStorage
 
 /// An upload in parts, with the bucket that it is in.
@@ -55,9 +54,7 @@ extension ObjectsService {
         customer: CustomerKey? = nil, by caller: Caller
     ) async throws(Fault) -> StartedPart {
         guard (1...ObjectsService.partNumberMax).contains(number) else {
-            throw Fault(
-                .invalidParameter, "Part number must be an integer between 1 and \(ObjectsService.partNumberMax), inclusive",
-                kind: .object)
+            throw Fault.badPartNumber
         }
         let bucket = try await bucket(bucketName, key: key, for: .putObject, by: caller)
         // Asked before the bytes come, and again when they have.
@@ -128,7 +125,7 @@ extension ObjectsService {
         let now = chance.now()
         guard zip(parts, parts.dropFirst()).allSatisfy({ $0.number < $1.number }) else {
             throw Fault(
-                .invalidParameter, "The list of parts was not in ascending order. Parts must be ordered by part number.",
+                .partsOutOfOrder, "The list of parts was not in ascending order. Parts must be ordered by part number.",
                 kind: .part)
         }
         let version = try await backend.change(key, in: bucket) { change throws(Fault) in
@@ -177,12 +174,12 @@ extension ObjectsService {
             }
             if areSealed { part.size = SealedBytes.plainLength(of: part.size) }
             guard part.size >= partBytesMin || place == parts.count - 1 else {
-                throw Fault(.wrongState, "Your proposed upload is smaller than the minimum allowed size", kind: .part)
+                throw Fault.uploadTooSmall
             }
             taken.append(part)
         }
         guard taken.reduce(0, { $0 + $1.size }) <= objectBytesMax else {
-            throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
+            throw Fault.uploadTooLarge
         }
         return taken
     }
@@ -269,9 +266,14 @@ extension ObjectDetail {
 extension Fault.Code {
     /// A body is not what its sender says.
     public static let checksumMismatch = Fault.Code(rawValue: "checksumMismatch")
+    /// Parts are named in another order than that of their numbers.
+    public static let partsOutOfOrder = Fault.Code(rawValue: "partsOutOfOrder")
 }
 
 extension Fault {
+    public static let badPartNumber = Fault(
+        .invalidParameter, "Part number must be an integer between 1 and \(ObjectsService.partNumberMax), inclusive", kind: .object)
+
     static let noUpload = Fault(
         .notFound,
         "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",

@@ -111,7 +111,7 @@ extension ObjectsService {
             for try await piece in body {
                 taken += Int64(piece.readableBytes)
                 guard taken <= ObjectsService.uploadBytesMax else {
-                    throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
+                    throw Fault.uploadTooLarge
                 }
                 let stored = try sealer?.take(piece) ?? piece
                 if let batch = hash.take(piece) {
@@ -368,7 +368,7 @@ extension ObjectsService {
     }
 
     static func check(_ key: ObjectKey) throws(Fault) {
-        guard key.bytes.count <= ObjectKey.bytesMax else { throw Fault(.malformedId, "Your key is too long", kind: .object) }
+        guard key.bytes.count <= ObjectKey.bytesMax else { throw Fault(.keyTooLong, "Your key is too long", kind: .object) }
     }
 }
 
@@ -389,6 +389,9 @@ extension KeyChange {
 extension Fault.Code {
     /// Bytes are asked for that an object has not.
     public static let invalidRange = Fault.Code(rawValue: "invalidRange")
+    public static let keyTooLong = Fault.Code(rawValue: "keyTooLong")
+    /// A body, or a part, is shorter than it may be.
+    public static let tooSmall = Fault.Code(rawValue: "tooSmall")
 }
 
 extension Fault {
@@ -399,6 +402,11 @@ extension Fault {
         .malformedRequest,
         "The specified copy source is larger than the maximum allowable size for a copy source: \(ObjectsService.uploadBytesMax)",
         kind: .object)
+    public static let uploadTooLarge = Fault(
+        .tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
+    public static let uploadTooSmall = Fault(
+        .tooSmall, "Your proposed upload is smaller than the minimum allowed size", kind: .object)
+
     static let noObject = Fault(.notFound, "The specified key does not exist.", kind: .object)
 
     /// What is asked for is a delete marker.

@@ -12,8 +12,8 @@ extension ChecksumAlgorithm {
     /// - Parameter name: As a client writes it, such as `CRC32C`.
     init(asked name: String) throws(S3Error) {
         guard let known = ChecksumAlgorithm(rawValue: name.lowercased()) else {
-            throw S3Error(
-                "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types.")
+            throw S3Error.invalidRequest(
+                "Checksum algorithm provided is unsupported. Please try again with any of the valid types.")
         }
         self = known
     }
@@ -45,29 +45,29 @@ struct BodyChecks {
     init(_ header: (String) -> String?, payloadHash: String?) throws(S3Error) {
         let named = ChecksumAlgorithm.allCases.filter { header($0.header) != nil }
         guard named.count <= 1 else {
-            throw S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+            throw S3Error.invalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
         }
         let trailer = header("x-amz-trailer").flatMap { text in ChecksumAlgorithm.allCases.first { $0.header == text.lowercased() }
         }
         if header("x-amz-trailer") != nil, trailer == nil {
-            throw S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
+            throw S3Error.invalidRequest("The value specified in the x-amz-trailer header is not supported")
         }
         if let asked = header("x-amz-sdk-checksum-algorithm"), let algorithm = named.first ?? trailer,
             asked.lowercased() != algorithm.rawValue
         {
-            throw S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+            throw S3Error.invalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
         }
         isInTrailer = trailer != nil
         if let algorithm = named.first ?? trailer {
             stated = named.first.flatMap { header($0.header) }
             if let stated, Data(base64Encoded: stated)?.count != RunningChecksum(algorithm).bytes.count {
-                throw S3Error("InvalidRequest", "Value for \(algorithm.header) header is invalid.")
+                throw S3Error.invalidRequest("Value for \(algorithm.header) header is invalid.")
             }
             checksum = (algorithm, RunningChecksum(algorithm))
         }
         if let text = header("content-md5") {
             guard let bytes = Data(base64Encoded: text).map(Array.init), bytes.count == 16 else {
-                throw S3Error("InvalidDigest", "The Content-MD5 you specified was invalid.")
+                throw S3Error(.invalidDigest, "The Content-MD5 you specified was invalid.")
             }
             md5 = (bytes, Insecure.MD5())
         }
@@ -93,7 +93,7 @@ struct BodyChecks {
     func finish(_ trailers: [(name: String, value: String)]) throws(S3Error) -> (name: String, value: String)? {
         if let payload, hexDigits(Array(payload.running.finalize())) != payload.stated { throw S3Error(.payloadMismatch) }
         if let md5, Array(md5.running.finalize()) != md5.stated {
-            throw S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
+            throw S3Error(.badDigest, "The Content-MD5 you specified did not match what we received.")
         }
         guard let checksum else { return nil }
         let header = checksum.algorithm.header
@@ -102,14 +102,14 @@ struct BodyChecks {
         guard let expected else {
             if isInTrailer {
                 throw S3Error(
-                    "MalformedTrailerError",
+                    .malformedTrailerError,
                     "The request contained trailing data that was not well-formed or did not conform to our published schema.")
             }
             return (header, found)
         }
         guard expected == found else {
             let name = checksum.algorithm.rawValue.uppercased()
-            throw S3Error("BadDigest", "The \(name) you specified did not match the calculated checksum.")
+            throw S3Error(.badDigest, "The \(name) you specified did not match the calculated checksum.")
         }
         return (header, found)
     }

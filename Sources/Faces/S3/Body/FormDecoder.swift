@@ -185,9 +185,9 @@ struct FormDecoder {
 }
 
 extension S3Error {
-    static let notAForm = S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", 412)
+    static let notAForm = S3Error(.preconditionFailed, "At least one of the pre-conditions you specified did not hold")
     static let malformedForm = S3Error(
-        "MalformedPOSTRequest", "The body of your POST request is not well-formed multipart/form-data.")
+        .malformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data.")
     static let fieldsTooLong = S3Error(
-        "MaxPostPreDataLengthExceeded", "Your POST request fields preceding the upload file were too large.")
+        .maxPostPreDataLengthExceeded, "Your POST request fields preceding the upload file were too large.")
 }

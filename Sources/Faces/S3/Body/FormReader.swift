@@ -2,7 +2,9 @@
 //  the store takes them.
 
 import Hummingbird
+import Model
 import NIOCore
+import Objects
 
 /// Reads a form once: `readFields`, then the file as a sequence.
 ///
@@ -31,7 +33,7 @@ final class FormReader: AsyncSequence, @unchecked Sendable {
             do { bytes = try await raw.next() } catch { throw .incompleteBody }
             guard let bytes else {
                 try decoder.finish()
-                throw S3Error("InvalidArgument", "POST requires exactly one file upload per request.")
+                throw S3Error.invalidArgument("POST requires exactly one file upload per request.")
             }
             ready += try decoder.take(bytes)
         }
@@ -54,7 +56,7 @@ final class FormReader: AsyncSequence, @unchecked Sendable {
             guard let bytes = try await raw.next() else {
                 try decoder.finish()
                 guard taken >= sizes.least else {
-                    throw S3Error("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
+                    throw S3Error(Fault.uploadTooSmall)
                 }
                 return nil
             }
@@ -63,7 +65,7 @@ final class FormReader: AsyncSequence, @unchecked Sendable {
         let piece = ready.removeFirst()
         taken += Int64(piece.readableBytes)
         guard taken <= sizes.most else {
-            throw S3Error("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+            throw S3Error(Fault.uploadTooLarge)
         }
         return piece
     }

@@ -30,7 +30,7 @@ struct PostForm: Sendable, Hashable {
         }
         values["bucket"] = bucket
         guard let key = values["key"] else { throw .missingField("key") }
-        guard !key.isEmpty else { throw S3Error("InvalidArgument", "User key must have a length greater than 0.") }
+        guard !key.isEmpty else { throw S3Error.invalidArgument("User key must have a length greater than 0.") }
         self.bucket = bucket
         self.key = ObjectKey(key)
         self.values = values
@@ -88,7 +88,7 @@ struct PostForm: Sendable, Hashable {
                     algorithm: given[0], credential: given[1], date: given[2], signature: given[3])
                 return (given[4], .version4(claim))
             } catch {
-                if case .incompleteSignature(let message) = error { throw S3Error("InvalidArgument", message) }
+                if case .incompleteSignature(let message) = error { throw S3Error.invalidArgument(message) }
                 throw S3Error(error)
             }
         }
@@ -134,7 +134,7 @@ struct PostForm: Sendable, Hashable {
             case _ where PostForm.unheardHeaders.contains(name): break
             case _ where PostForm.entityHeaders.contains(name) || name.hasPrefix("x-amz-"):
                 guard let field = HTTPField.Name(name) else {
-                    throw S3Error("InvalidArgument", "The field '\(name.prefix(64))' cannot be kept with an object.")
+                    throw S3Error.invalidArgument("The field '\(name.prefix(64))' cannot be kept with an object.")
                 }
                 if !value.isEmpty || name.hasPrefix("x-amz-meta-") { headers[field] = value }
             default: break
@@ -181,8 +181,7 @@ struct PostForm: Sendable, Hashable {
 
 extension S3Error {
     static func missingField(_ name: String) -> S3Error {
-        S3Error(
-            "InvalidArgument",
+        S3Error.invalidArgument(
             "Bucket POST must contain a field named '\(name)'.  If it is specified, please check the order of the fields.")
     }
 }

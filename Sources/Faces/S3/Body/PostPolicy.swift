@@ -197,10 +197,10 @@ extension S3Error {
     static let invalidPolicyJSON = invalidPolicy("Invalid JSON.")
 
     /// The policy is no policy.
-    static func invalidPolicy(_ why: String) -> S3Error { S3Error("InvalidPolicyDocument", "Invalid Policy: \(why)") }
+    static func invalidPolicy(_ why: String) -> S3Error { S3Error(.invalidPolicyDocument, "Invalid Policy: \(why)") }
 
     /// The policy does not allow what the form says.
     static func againstPolicy(_ why: String) -> S3Error {
-        S3Error("AccessDenied", "Invalid according to Policy: \(why)", 403)
+        S3Error(.accessDenied, "Invalid according to Policy: \(why)")
     }
 }

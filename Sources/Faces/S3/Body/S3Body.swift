@@ -125,11 +125,11 @@ extension S3Call {
             for try await piece in body {
                 bytes += piece.readableBytesView
                 guard bytes.count <= bytesMax else {
-                    throw S3Error("MaxMessageLengthExceeded", "Your request was too big.")
+                    throw S3Error(.maxMessageLengthExceeded, "Your request was too big.")
                 }
             }
         } catch {
-            throw error as? S3Error ?? S3Error("InvalidRequest", "The request's body could not be read.")
+            throw error as? S3Error ?? S3Error.invalidRequest("The request's body could not be read.")
         }
         return bytes
     }

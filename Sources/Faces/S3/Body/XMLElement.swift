@@ -32,7 +32,7 @@ struct XMLElement: Sendable, Hashable {
     }
 
     static let malformed = S3Error(
-        "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+        .malformedXML, "The XML you provided was not well-formed or did not validate against our published schema")
 
     private static let depthMax = 32
 

@@ -11,7 +11,7 @@ enum PublicAccessForm: PlainSettingForm {
     static let writeAction = ObjectAction.putPublicAccessBlock
     static let part: any WritableKeyPath<BucketSettings, PublicAccessBlock?> & Sendable = \BucketSettings.publicAccess
     static let absence: S3Error? = S3Error(
-        "NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found", 404)
+        .noSuchPublicAccessBlockConfiguration, "The public access block configuration was not found")
 
     static func read(_ document: XMLElement) throws -> PublicAccessBlock? {
         var block = PublicAccessBlock()
@@ -34,8 +34,7 @@ enum OwnershipForm: SettingForm {
     static let root = "OwnershipControls"
     static let readAction = ObjectAction.getOwnershipControls
     static let writeAction = ObjectAction.putOwnershipControls
-    static let absence: S3Error? = S3Error(
-        "OwnershipControlsNotFoundError", "The bucket ownership controls were not found", 404)
+    static let absence: S3Error? = S3Error(.ownershipControlsNotFoundError, "The bucket ownership controls were not found")
 
     static func value(in settings: BucketSettings) -> ObjectOwnership? { settings.ownership }
 

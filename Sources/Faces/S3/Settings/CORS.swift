@@ -12,7 +12,7 @@ enum CORSForm: PlainSettingForm {
     static let readAction = ObjectAction.getBucketCORS
     static let writeAction = ObjectAction.putBucketCORS
     static let part: any WritableKeyPath<BucketSettings, [CORSRule]?> & Sendable = \BucketSettings.cors
-    static let absence: S3Error? = S3Error("NoSuchCORSConfiguration", "The CORS configuration does not exist", 404)
+    static let absence: S3Error? = S3Error(.noSuchCORSConfiguration, "The CORS configuration does not exist")
 
     private static let rulesMax = 100
     private static let methods: Set<String> = ["GET", "PUT", "POST", "DELETE", "HEAD"]
@@ -33,15 +33,13 @@ enum CORSForm: PlainSettingForm {
         rule.secondsMax = try element.integer("MaxAgeSeconds")
         guard !rule.origins.isEmpty, !rule.methods.isEmpty else { throw XMLElement.malformed }
         if let method = rule.methods.first(where: { !methods.contains($0) }) {
-            throw S3Error(
-                "InvalidRequest", "Found unsupported HTTP method in CORS config. Unsupported method is \(method)")
+            throw S3Error.invalidRequest("Found unsupported HTTP method in CORS config. Unsupported method is \(method)")
         }
         for pattern in rule.origins + rule.headers where pattern.utf8.count(where: { $0 == UInt8(ascii: "*") }) > 1 {
-            throw S3Error("InvalidRequest", "AllowedOrigin \"\(pattern)\" can not have more than one wildcard.")
+            throw S3Error.invalidRequest("AllowedOrigin \"\(pattern)\" can not have more than one wildcard.")
         }
         if let header = rule.exposed.first(where: { $0.contains("*") }) {
-            throw S3Error(
-                "InvalidRequest",
+            throw S3Error.invalidRequest(
                 "ExposeHeader \"\(header)\" contains wildcard. We currently do not support wildcard for ExposeHeader.")
         }
         return rule
@@ -96,21 +94,21 @@ extension S3Responder {
     /// Answers a browser that asks whether a page may make a call; nobody signs that.
     func preflight(_ bucket: String, _ request: Request) async throws -> Response {
         guard let origin = request.headers[.origin] else {
-            throw S3Error("BadRequest", "Insufficient information. Origin request header needed.")
+            throw S3Error(.badRequest, "Insufficient information. Origin request header needed.")
         }
         guard let method = request.headers[.accessControlRequestMethod] else {
-            throw S3Error("BadRequest", "Invalid Access-Control-Request-Method: null")
+            throw S3Error(.badRequest, "Invalid Access-Control-Request-Method: null")
         }
         let headers = (request.headers[.accessControlRequestHeaders] ?? "").split(separator: ",").map { trimmed($0) }
         guard let rules = try await objects.corsRules(of: bucket) else {
-            throw S3Error("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.", 403)
+            throw S3Error(.accessForbidden, "CORSResponse: CORS is not enabled for this bucket.")
         }
         guard let rule = rules.first(where: { $0.allows(origin: origin, method: method, headers: headers) }) else {
             throw S3Error(
-                "AccessForbidden",
+                .accessForbidden,
                 "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method "
-                    + "/ Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.",
-                403)
+                    + "/ Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+            )
         }
         return Response(status: .ok, headers: rule.answer(to: origin, headers: headers))
     }

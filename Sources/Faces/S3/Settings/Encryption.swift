@@ -11,7 +11,7 @@ enum EncryptionForm: PlainSettingForm {
     static let writeAction = ObjectAction.putEncryption
     static let part: any WritableKeyPath<BucketSettings, BucketEncryption?> & Sendable = \BucketSettings.encryption
     static let absence: S3Error? = S3Error(
-        "ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found", 404)
+        .serverSideEncryptionConfigurationNotFoundError, "The server side encryption configuration was not found")
 
     static func read(_ document: XMLElement) throws -> BucketEncryption? {
         let rules = document.all("Rule")
@@ -21,8 +21,7 @@ enum EncryptionForm: PlainSettingForm {
         switch standard["SSEAlgorithm"]?.text {
         case "AES256":
             guard key == nil else {
-                throw S3Error(
-                    "InvalidArgument",
+                throw S3Error.invalidArgument(
                     "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse")
             }
             return BucketEncryption(method: .store, usesBucketKey: usesBucketKey)

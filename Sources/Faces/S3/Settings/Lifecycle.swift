@@ -10,8 +10,7 @@ enum LifecycleForm: PlainSettingForm {
     static let readAction = ObjectAction.getLifecycle
     static let writeAction = ObjectAction.putLifecycle
     static let part: any WritableKeyPath<BucketSettings, [LifecycleRule]?> & Sendable = \BucketSettings.lifecycle
-    static let absence: S3Error? = S3Error(
-        "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", 404)
+    static let absence: S3Error? = S3Error(.noSuchLifecycleConfiguration, "The lifecycle configuration does not exist")
 
     private static let rulesMax = 1000
     private static let idLengthMax = 255
@@ -25,7 +24,7 @@ enum LifecycleForm: PlainSettingForm {
             try rule(element, id: element["ID"].flatMap { $0.text.isEmpty ? nil : $0.text } ?? free.next() ?? "")
         }
         guard Set(rules.map(\.id)).count == rules.count else {
-            throw S3Error("InvalidArgument", "Rule ID must be unique. Found same ID for more than one rule")
+            throw S3Error.invalidArgument("Rule ID must be unique. Found same ID for more than one rule")
         }
         return rules
     }
@@ -34,7 +33,7 @@ enum LifecycleForm: PlainSettingForm {
 
     private static func rule(_ element: XMLElement, id: String) throws -> LifecycleRule {
         guard id.utf16.count <= idLengthMax else {
-            throw S3Error("InvalidArgument", "ID length should not exceed allowed limit of \(idLengthMax)")
+            throw S3Error.invalidArgument("ID length should not exceed allowed limit of \(idLengthMax)")
         }
         let isEnabled: Bool
         switch element["Status"]?.text {
@@ -52,21 +51,21 @@ enum LifecycleForm: PlainSettingForm {
             guard rule.noncurrentDays != nil else { throw XMLElement.malformed }
             rule.noncurrentKept = try noncurrent.integer("NewerNoncurrentVersions")
             guard (1...100).contains(rule.noncurrentKept ?? 1) else {
-                throw S3Error("InvalidArgument", "NewerNoncurrentVersions must be between 1 and 100")
+                throw S3Error.invalidArgument("NewerNoncurrentVersions must be between 1 and 100")
             }
         }
         if let abort = element["AbortIncompleteMultipartUpload"] {
             rule.abandonedUploadDays = try days(abort, "DaysAfterInitiation")
             guard rule.abandonedUploadDays != nil else { throw XMLElement.malformed }
             guard rule.filter.tags.isEmpty, rule.filter.greaterThan == nil, rule.filter.lessThan == nil else {
-                throw S3Error("InvalidRequest", "AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.")
+                throw S3Error.invalidRequest("AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.")
             }
         }
         if rule.expiration == .markers, !rule.filter.tags.isEmpty {
-            throw S3Error("InvalidRequest", "ExpiredObjectDeleteMarker cannot be specified with Tags.")
+            throw S3Error.invalidRequest("ExpiredObjectDeleteMarker cannot be specified with Tags.")
         }
         guard rule.expiration != nil || rule.noncurrentDays != nil || rule.abandonedUploadDays != nil else {
-            throw S3Error("InvalidRequest", "At least one action needs to be specified in a rule")
+            throw S3Error.invalidRequest("At least one action needs to be specified in a rule")
         }
         return rule
     }
@@ -82,7 +81,7 @@ enum LifecycleForm: PlainSettingForm {
             throw XMLElement.malformed
         }
         guard date.microseconds % (86_400 * 1_000_000) == 0 else {
-            throw S3Error("InvalidArgument", "'Date' must be at midnight GMT")
+            throw S3Error.invalidArgument("'Date' must be at midnight GMT")
         }
         return .date(date)
     }
@@ -96,7 +95,7 @@ enum LifecycleForm: PlainSettingForm {
     private static func days(_ element: XMLElement, _ name: String) throws -> Int? {
         guard let days = try element.integer(name) else { return nil }
         guard (1...Int(Int32.max)).contains(days) else {
-            throw S3Error("InvalidArgument", "'\(name)' for the action must be a positive integer")
+            throw S3Error.invalidArgument("'\(name)' for the action must be a positive integer")
         }
         return days
     }
@@ -121,7 +120,7 @@ enum LifecycleForm: PlainSettingForm {
         filter.greaterThan = try size(parts, "ObjectSizeGreaterThan")
         filter.lessThan = try size(parts, "ObjectSizeLessThan")
         if let greater = filter.greaterThan, let less = filter.lessThan, less <= greater {
-            throw S3Error("InvalidRequest", "'ObjectSizeLessThan' has to be a value greater than 'ObjectSizeGreaterThan'.")
+            throw S3Error.invalidRequest("'ObjectSizeLessThan' has to be a value greater than 'ObjectSizeGreaterThan'.")
         }
         let known: Set = ["Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan", "And"]
         guard parts.children.allSatisfy({ known.contains($0.name) }) else { throw XMLElement.malformed }
@@ -130,7 +129,7 @@ enum LifecycleForm: PlainSettingForm {
 
     private static func size(_ element: XMLElement, _ name: String) throws -> Int64? {
         guard let size = try element.integer(name) else { return nil }
-        guard size >= 0 else { throw S3Error("InvalidRequest", "'\(name)' cannot be negative.") }
+        guard size >= 0 else { throw S3Error.invalidRequest("'\(name)' cannot be negative.") }
         return Int64(size)
     }
 

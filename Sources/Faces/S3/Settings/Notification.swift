@@ -26,9 +26,9 @@ enum NotificationForm: SettingForm {
         for (element, target, service) in kinds {
             for rule in document.all(element) { rules.append(try self.rule(rule, target, service, number: rules.count + 1)) }
         }
-        guard rules.count <= rulesMax else { throw S3Error("InvalidArgument", "There are more than \(rulesMax) configurations") }
+        guard rules.count <= rulesMax else { throw S3Error.invalidArgument("There are more than \(rulesMax) configurations") }
         guard Set(rules.map(\.id)).count == rules.count else {
-            throw S3Error("InvalidArgument", "Same ID used for multiple configurations. IDs must be unique")
+            throw S3Error.invalidArgument("Same ID used for multiple configurations. IDs must be unique")
         }
         return BucketNotifications(rules: rules, tellsFeed: document["EventBridgeConfiguration"] != nil)
     }
@@ -37,15 +37,15 @@ enum NotificationForm: SettingForm {
         guard let name = element[target]?.text else { throw XMLElement.malformed }
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count >= 6, parts[0] == "arn", parts[2] == service else {
-            throw S3Error("InvalidArgument", "The ARN is not well formed")
+            throw S3Error.invalidArgument("The ARN is not well formed")
         }
         let events = element.all("Event").map(\.text)
         guard !events.isEmpty else { throw XMLElement.malformed }
         guard events.allSatisfy(ObjectEvent.patterns.contains) else {
-            throw S3Error("InvalidArgument", "A specified event is not supported for notifications.")
+            throw S3Error.invalidArgument("A specified event is not supported for notifications.")
         }
         let id = element["Id"].flatMap { $0.text.isEmpty ? nil : $0.text } ?? "rule-\(number)"
-        guard id.utf8.count <= 255 else { throw S3Error("InvalidArgument", "An ID has at most 255 characters") }
+        guard id.utf8.count <= 255 else { throw S3Error.invalidArgument("An ID has at most 255 characters") }
         var rule = Notification(id: id, events: events, target: name)
         for filter in element["Filter"]?["S3Key"]?.all("FilterRule") ?? [] { try add(filter, to: &rule) }
         return rule
@@ -54,13 +54,13 @@ enum NotificationForm: SettingForm {
     private static func add(_ filter: XMLElement, to rule: inout Notification) throws {
         guard let name = filter["Name"]?.text.lowercased(), let value = filter["Value"]?.text else { throw XMLElement.malformed }
         guard value.utf8.count <= ObjectKey.bytesMax else {
-            throw S3Error("InvalidArgument", "Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation")
+            throw S3Error.invalidArgument("Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation")
         }
         switch name {
         case "prefix" where rule.prefix == nil: rule.prefix = value
         case "suffix" where rule.suffix == nil: rule.suffix = value
-        case "prefix", "suffix": throw S3Error("InvalidArgument", "Cannot specify more than one \(name) rule in a filter.")
-        default: throw S3Error("InvalidArgument", "filter rule name must be either prefix or suffix")
+        case "prefix", "suffix": throw S3Error.invalidArgument("Cannot specify more than one \(name) rule in a filter.")
+        default: throw S3Error.invalidArgument("filter rule name must be either prefix or suffix")
         }
     }
 

@@ -12,7 +12,7 @@ enum BucketTaggingForm: PlainSettingForm {
     static let readAction = ObjectAction.getBucketTagging
     static let writeAction = ObjectAction.putBucketTagging
     static let part: any WritableKeyPath<BucketSettings, [String: String]?> & Sendable = \BucketSettings.tags
-    static let absence: S3Error? = S3Error("NoSuchTagSet", "The TagSet does not exist", 404)
+    static let absence: S3Error? = S3Error(.noSuchTagSet, "The TagSet does not exist")
 
     static func read(_ document: XMLElement) throws -> [String: String]? {
         let tags = try TagSet.read(document)
@@ -48,7 +48,7 @@ enum TagSet {
         return tags
     }
 
-    private static let duplicate = S3Error("InvalidTag", "Cannot provide multiple Tags with the same key")
+    private static let duplicate = S3Error(.invalidTag, "Cannot provide multiple Tags with the same key")
 
     static func write(_ tags: [String: String], to out: inout XMLWriter) {
         out.open("TagSet")

@@ -25,6 +25,5 @@ enum ReplicationForm: UnbuiltSettingForm {
     static let root = "ReplicationConfiguration"
     static let readAction = ObjectAction.getReplication
     static let writeAction = ObjectAction.putReplication
-    static let absence: S3Error? = S3Error(
-        "ReplicationConfigurationNotFoundError", "The replication configuration was not found", 404)
+    static let absence: S3Error? = S3Error(.replicationConfigurationNotFoundError, "The replication configuration was not found")
 }

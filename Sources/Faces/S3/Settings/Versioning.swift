@@ -30,7 +30,7 @@ enum ObjectLockForm: SettingForm {
     static let readAction = ObjectAction.getBucketObjectLock
     static let writeAction = ObjectAction.putBucketObjectLock
     static let absence: S3Error? = S3Error(
-        "ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket", 404)
+        .objectLockConfigurationNotFoundError, "Object Lock configuration does not exist for this bucket")
 
     static func value(in settings: BucketSettings) -> ObjectLock? { settings.lock }
 
@@ -44,10 +44,10 @@ enum ObjectLockForm: SettingForm {
         let unit: ObjectLock.Default.Unit = standard["Days"] == nil ? .years : .days
         guard let count = try standard.integer(unit == .days ? "Days" : "Years") else { throw XMLElement.malformed }
         guard count > 0 else {
-            throw S3Error("InvalidRetentionPeriod", "Default retention period must be a positive integer value.")
+            throw S3Error(.invalidRetentionPeriod, "Default retention period must be a positive integer value.")
         }
         guard count <= (unit == .days ? 36_500 : 100) else {
-            throw S3Error("InvalidRetentionPeriod", "Default retention period is too large.")
+            throw S3Error(.invalidRetentionPeriod, "Default retention period is too large.")
         }
         return ObjectLock(standard: ObjectLock.Default(mode: mode, count: count, unit: unit))
     }

@@ -12,7 +12,7 @@ enum WebsiteForm: PlainSettingForm {
     static let deleteAction = ObjectAction.deleteBucketWebsite
     static let part: any WritableKeyPath<BucketSettings, Website?> & Sendable = \BucketSettings.website
     static let absence: S3Error? = S3Error(
-        "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration", 404)
+        .noSuchWebsiteConfiguration, "The specified bucket does not have a website configuration")
 
     private static let rulesMax = 50
 
@@ -20,14 +20,12 @@ enum WebsiteForm: PlainSettingForm {
         var site = Website()
         if let everything = document["RedirectAllRequestsTo"] {
             guard ["IndexDocument", "ErrorDocument", "RoutingRules"].allSatisfy({ document[$0] == nil }) else {
-                throw S3Error(
-                    "InvalidArgument", "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.")
+                throw S3Error.invalidArgument("RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.")
             }
             var redirect = Website.Redirect()
             guard let host = everything["HostName"]?.text else { throw XMLElement.malformed }
             guard !host.isEmpty else {
-                throw S3Error(
-                    "InvalidRequest", "A host name must be provided to redirect all requests (e.g. \"example.com\").")
+                throw S3Error.invalidRequest("A host name must be provided to redirect all requests (e.g. \"example.com\").")
             }
             redirect.host = host
             redirect.scheme = try scheme(everything)
@@ -35,11 +33,10 @@ enum WebsiteForm: PlainSettingForm {
             return site
         }
         guard let index = document["IndexDocument"] else {
-            throw S3Error(
-                "InvalidArgument", "A value for IndexDocument Suffix must be provided if RedirectAllRequestsTo is empty")
+            throw S3Error.invalidArgument("A value for IndexDocument Suffix must be provided if RedirectAllRequestsTo is empty")
         }
         guard let suffix = index["Suffix"]?.text, !suffix.isEmpty, !suffix.contains("/") else {
-            throw S3Error("InvalidArgument", "The IndexDocument Suffix is not well formed")
+            throw S3Error.invalidArgument("The IndexDocument Suffix is not well formed")
         }
         site.index = suffix
         if let error = document["ErrorDocument"] {
@@ -53,8 +50,7 @@ enum WebsiteForm: PlainSettingForm {
     private static func rules(_ elements: [XMLElement]) throws -> [Website.Rule] {
         guard !elements.isEmpty else { throw XMLElement.malformed }
         guard elements.count <= rulesMax else {
-            throw S3Error(
-                "InvalidRequest",
+            throw S3Error.invalidRequest(
                 "\(elements.count) routing rules provided, the number of routing rules in a website configuration is limited to "
                     + "\(rulesMax).")
         }
@@ -65,14 +61,12 @@ enum WebsiteForm: PlainSettingForm {
             rule.keyPrefix = condition["KeyPrefixEquals"]?.text
             rule.errorStatus = try condition.integer("HttpErrorCodeReturnedEquals")
             guard rule.keyPrefix != nil || rule.errorStatus != nil else {
-                throw S3Error(
-                    "InvalidRequest",
+                throw S3Error.invalidRequest(
                     "Condition cannot be empty. To redirect all requests without a condition, the condition element shouldn't be "
                         + "present.")
             }
             if let status = rule.errorStatus, !(400...599).contains(status) {
-                throw S3Error(
-                    "InvalidRequest", "The provided HTTP error code (\(status)) is not valid. Valid codes are 4XX or 5XX.")
+                throw S3Error.invalidRequest("The provided HTTP error code (\(status)) is not valid. Valid codes are 4XX or 5XX.")
             }
             return rule
         }
@@ -87,11 +81,11 @@ enum WebsiteForm: PlainSettingForm {
         redirect.status = try element.integer("HttpRedirectCode")
         guard redirect != Website.Redirect() else { throw XMLElement.malformed }
         guard redirect.key == nil || redirect.keyPrefix == nil else {
-            throw S3Error("InvalidRequest", "You can only define ReplaceKeyPrefix or ReplaceKey but not both.")
+            throw S3Error.invalidRequest("You can only define ReplaceKeyPrefix or ReplaceKey but not both.")
         }
         if let status = redirect.status, !(301...399).contains(status) {
-            throw S3Error(
-                "InvalidRequest", "The provided HTTP redirect code (\(status)) is not valid. Valid codes are 3XX except 300.")
+            throw S3Error.invalidRequest(
+                "The provided HTTP redirect code (\(status)) is not valid. Valid codes are 3XX except 300.")
         }
         return redirect
     }
@@ -99,8 +93,7 @@ enum WebsiteForm: PlainSettingForm {
     private static func scheme(_ element: XMLElement) throws -> String? {
         guard let scheme = element["Protocol"]?.text else { return nil }
         guard scheme == "http" || scheme == "https" else {
-            throw S3Error(
-                "InvalidRequest",
+            throw S3Error.invalidRequest(
                 "Invalid protocol, protocol can be http or https. If not defined the protocol will be selected automatically.")
         }
         return scheme

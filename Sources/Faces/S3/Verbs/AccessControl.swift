@@ -97,8 +97,7 @@ extension S3Call {
 /// The most entries of a list.
 private let grantsMax = 100
 
-private let malformedACL = S3Error(
-    "MalformedACLError", "The XML you provided was not well-formed or did not validate against our published schema")
+private let malformedACL = S3Error(.malformedACLError, XMLElement.malformed.message)
 
 extension Grant.Grantee {
     fileprivate var isGroup: Bool {
@@ -131,7 +130,7 @@ extension Request {
         }
         guard let name = header("x-amz-acl") else { return grants.isEmpty ? nil : .grants(grants, owner: nil) }
         guard grants.isEmpty else {
-            throw S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+            throw S3Error.invalidRequest("Specifying both Canned ACLs and Header Grants is not allowed")
         }
         return .canned(try CannedACL(asked: name))
     }
@@ -144,7 +143,7 @@ extension Request {
         case "id": return .canonicalID(value)
         case "uri": return .group(value)
         case "emailaddress": return .email(value)
-        default: throw S3Error("InvalidArgument", "Argument format not recognized")
+        default: throw S3Error.invalidArgument("Argument format not recognized")
         }
     }
 }
@@ -152,7 +151,7 @@ extension Request {
 extension CannedACL {
     /// - Throws: `InvalidArgument` for a list that there is not.
     init(asked name: String) throws(S3Error) {
-        guard let known = CannedACL(rawValue: name) else { throw S3Error("InvalidArgument", "Invalid ACL: \(name)") }
+        guard let known = CannedACL(rawValue: name) else { throw S3Error.invalidArgument("Invalid ACL: \(name)") }
         self = known
     }
 }

@@ -7,7 +7,7 @@ import NIOCore
 import ObjectStorage
 import Objects
 
-private let noPolicy = S3Error("NoSuchBucketPolicy", "The bucket policy does not exist", 404)
+private let noPolicy = S3Error(.noSuchBucketPolicy, "The bucket policy does not exist")
 
 extension S3Responder {
     func getBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
@@ -20,7 +20,7 @@ extension S3Responder {
     func putBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
         let text = try await heard(call, by: .bucket(bucket, .putBucketPolicy)) {
             guard let text = String(validating: try await call.wholeBody(), as: UTF8.self) else {
-                throw S3Error("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'")
+                throw S3Error(.malformedPolicy, "Policies must be valid JSON and the first byte must be '{'")
             }
             return text
         }

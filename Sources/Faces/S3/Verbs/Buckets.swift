@@ -14,12 +14,12 @@ extension S3Responder {
     func listBuckets(_ call: S3Call) async throws -> Response {
         let limit = try call.query.number("max-buckets") ?? ObjectsService.bucketsMax
         guard (1...ObjectsService.bucketsMax).contains(limit) else {
-            throw S3Error("InvalidArgument", "Argument max-buckets must be an integer between 1 and \(ObjectsService.bucketsMax).")
+            throw S3Error.invalidArgument("Argument max-buckets must be an integer between 1 and \(ObjectsService.bucketsMax).")
         }
         let prefix = call.query["prefix"] ?? ""
         let after = try call.query["continuation-token"].map { token in
             guard let bytes = Data(base64Encoded: token), let name = String(validating: bytes, as: UTF8.self) else {
-                throw S3Error("InvalidArgument", "The continuation token provided is incorrect")
+                throw S3Error.unknownPage
             }
             return name
         }
@@ -56,7 +56,7 @@ extension S3Responder {
         new.acl = try call.request.requestedACL()
         if let text = call.header("x-amz-object-ownership") {
             guard let ownership = ObjectOwnership(rawValue: text) else {
-                throw S3Error("InvalidArgument", "Invalid x-amz-object-ownership header: \(text)")
+                throw S3Error.invalidArgument("Invalid x-amz-object-ownership header: \(text)")
             }
             new.ownership = ownership
         }
@@ -65,8 +65,7 @@ extension S3Responder {
         // The first region of AWS answers as if it had just been made.
         guard !wasThere || objects.region == "us-east-1" else {
             throw S3Error(
-                "BucketAlreadyOwnedByYou",
-                "Your previous request to create the named bucket succeeded and you already own it.", 409)
+                .bucketAlreadyOwnedByYou, "Your previous request to create the named bucket succeeded and you already own it.")
         }
         var response = empty(.ok)
         response.headers[.location] = "/\(bucket.name)"
@@ -109,7 +108,7 @@ extension S3Call {
         guard !bytes.isEmpty else { return }
         let document = try XMLElement(document: bytes, root: "CreateBucketConfiguration")
         guard let asked = document["LocationConstraint"]?.text, !asked.isEmpty, asked != region else { return }
-        throw S3Error("InvalidLocationConstraint", "The specified location-constraint is not valid")
+        throw S3Error(.invalidLocationConstraint, "The specified location-constraint is not valid")
     }
 
     /// Reads a body whose content does not matter, so that its checks are made.

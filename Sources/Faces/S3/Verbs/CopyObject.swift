@@ -31,7 +31,7 @@ extension S3Responder {
         switch directive {
         case "REPLACE": return false
         case "COPY", nil: return true
-        default: throw S3Error("InvalidArgument", "Unknown \(what) directive.")
+        default: throw S3Error.invalidArgument("Unknown \(what) directive.")
         }
     }
 
@@ -40,10 +40,9 @@ extension S3Responder {
         var range: ByteRange?
         if let text = call.header("x-amz-copy-source-range") {
             guard let asked = ByteRange(text), case .from(_, _?) = asked else {
-                throw Fault(
-                    .invalidParameter,
+                throw S3Error.invalidArgument(
                     "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
-                        + "zero-based offsets of the first and last bytes to copy", kind: .object)
+                        + "zero-based offsets of the first and last bytes to copy")
             }
             range = asked
         }
@@ -96,12 +95,12 @@ private struct CopySource {
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let path = String(parts.first ?? "")
         guard case .object(let bucket, let key)? = try? S3Target(path: path.hasPrefix("/") ? path : "/" + path) else {
-            throw S3Error("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+            throw S3Error.invalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
         }
         var name = ObjectName(bucket: bucket, key: key)
         if parts.count == 2 {
             guard let version = S3Query(String(parts[1]))["versionId"] else {
-                throw S3Error("InvalidArgument", "Unsupported copy source parameter.")
+                throw S3Error.invalidArgument("Unsupported copy source parameter.")
             }
             name.version = try VersionID(asked: version)
         }

@@ -24,7 +24,7 @@ extension S3Responder {
 
     func deleteObjects(_ bucket: String, _ call: S3Call) async throws -> Response {
         guard call.request.statesDigest else {
-            throw S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+            throw S3Error.invalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
         }
         let document = try await call.document("Delete")
         let asked = document.all("Object")
@@ -72,13 +72,13 @@ extension ObjectConditions {
     fileprivate mutating func take(size: String?, modified: String?) throws(S3Error) {
         if let size {
             guard let bytes = Int64(size), bytes >= 0 else {
-                throw S3Error("InvalidArgument", "The size of the object that is to be removed must be a number of bytes.")
+                throw S3Error.invalidArgument("The size of the object that is to be removed must be a number of bytes.")
             }
             self.size = bytes
         }
         if let modified {
             guard let time = HTTPDate.parse(modified) ?? Instant(iso8601: modified) else {
-                throw S3Error("InvalidArgument", "The time of the object that is to be removed must be a date.")
+                throw S3Error.invalidArgument("The time of the object that is to be removed must be a date.")
             }
             self.modified = time
         }
@@ -114,7 +114,7 @@ private struct DeletionsXML: ~Copyable {
     mutating func refuse(_ object: XMLElement, _ refusal: S3Error) {
         out.open("Error")
         name(object)
-        out.element("Code", refusal.code)
+        out.element("Code", refusal.code.name)
         out.element("Message", refusal.message)
         out.close("Error")
     }

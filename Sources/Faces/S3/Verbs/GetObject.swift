@@ -132,15 +132,15 @@ extension S3Responder {
     /// Refuses headers and parameters that readers, or those who have not signed, may not send.
     private func checkReading(_ call: S3Call) throws(S3Error) {
         guard call.request.headers[.encryption] == nil else {
-            throw S3Error("InvalidArgument", "x-amz-server-side-encryption header is not supported for this operation.")
+            throw S3Error.invalidArgument("x-amz-server-side-encryption header is not supported for this operation.")
         }
         guard call.caller.account == nil, S3Responder.overrides.contains(where: { call.query.has($0.parameter) }) else { return }
-        throw S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+        throw S3Error.invalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
     }
 
     private func unsatisfiable(_ wanted: WantedBytes, _ found: StoredObject) -> S3Error {
-        if case .part = wanted { return S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable", 416) }
-        var error = S3Error("InvalidRange", "The requested range is not satisfiable", 416)
+        if case .part = wanted { return S3Error(.invalidPartNumber, "The requested partnumber is not satisfiable") }
+        var error = S3Error(.invalidRange, "The requested range is not satisfiable")
         error.fields["content-range"] = "bytes */\(found.version.size)"
         if case .range(let range) = wanted { error.details.append(.init(name: "RangeRequested", text: range.text)) }
         error.details.append(.init(name: "ActualObjectSize", text: String(found.version.size)))
@@ -161,10 +161,10 @@ private enum WantedBytes: Sendable, Hashable {
             return
         }
         guard range == nil else {
-            throw S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+            throw S3Error.invalidRequest("Cannot specify both Range header and partNumber query parameter")
         }
         guard let number = Int(text), (1...ObjectsService.partNumberMax).contains(number) else {
-            throw S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+            throw Fault.badPartNumber
         }
         self = .part(number)
     }

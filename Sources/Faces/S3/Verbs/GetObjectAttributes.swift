@@ -14,7 +14,7 @@ extension S3Responder {
     func getObjectAttributes(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let asked = Set((call.header("x-amz-object-attributes") ?? "").split(separator: ",").map(trimmed))
         guard !asked.isEmpty, asked.isSubset(of: S3Responder.attributes) else {
-            throw S3Error("InvalidArgument", "Invalid attribute name specified.")
+            throw S3Error.invalidArgument("Invalid attribute name specified.")
         }
         let found = try await objects.attributes(name, customer: try call.request.customerKey(), by: call.caller)
         let version = found.version

@@ -26,7 +26,7 @@ extension S3Responder {
         let token = call.query["continuation-token"]
         if let token, !token.isEmpty {
             guard let bytes = Data(base64Encoded: token), !bytes.isEmpty else {
-                throw Fault(.pageToken, "The continuation token provided is incorrect")
+                throw S3Error.unknownPage
             }
             request.after = Array(bytes)
         } else {
@@ -50,7 +50,7 @@ extension S3Responder {
         let marker = call.query["version-id-marker"].flatMap { $0.isEmpty ? nil : $0 }
         if let marker {
             guard !request.after.isEmpty else {
-                throw S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+                throw S3Error.invalidArgument("A version-id marker cannot be specified without a key marker.")
             }
             let name = ObjectName(bucket: bucket, key: ObjectKey(bytes: request.after), version: try VersionID(asked: marker))
             request.afterPlace = try await objects.sequence(of: name, by: call.caller)
@@ -85,15 +85,15 @@ extension ListingRequest<ListedObject> {
     /// The most keys of a page, whatever is asked for.
     static var limitMax: Int { 1000 }
 
-    fileprivate init(_ query: S3Query) throws(Fault) {
+    fileprivate init(_ query: S3Query) throws(S3Error) {
         self.init()
         prefix = query.bytes("prefix") ?? []
         delimiter = query.bytes("delimiter") ?? []
         guard let text = query["max-keys"], !text.isEmpty else { return }
         guard let number = Int(text), number <= Int(Int32.max) else {
-            throw Fault(.invalidParameter, "Provided max-keys not an integer or within integer range")
+            throw S3Error.invalidArgument("Provided max-keys not an integer or within integer range")
         }
-        guard number >= 0 else { throw Fault(.invalidParameter, "Argument maxKeys must be an integer between 0 and 2147483647") }
+        guard number >= 0 else { throw S3Error.invalidArgument("Argument maxKeys must be an integer between 0 and 2147483647") }
         limit = min(number, Self.limitMax)
     }
 }

@@ -202,20 +202,19 @@ extension Request {
         let stated = header("x-amz-checksum-type")
         guard let name = header("x-amz-checksum-algorithm") else {
             guard stated == nil else {
-                throw S3Error(
-                    "InvalidRequest", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+                throw S3Error.invalidRequest(
+                    "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
             }
             return nil
         }
         let algorithm = try ChecksumAlgorithm(asked: name)
         let type = stated.flatMap { ChecksumType(rawValue: $0.uppercased()) }
         guard stated == nil || type != nil else {
-            throw S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+            throw S3Error.invalidRequest("Value for x-amz-checksum-type header is invalid.")
         }
         let wanted = type ?? ChecksumType(defaultFor: algorithm)
         guard wanted.isPossible(with: algorithm) else {
-            throw S3Error(
-                "InvalidRequest",
+            throw S3Error.invalidRequest(
                 "The \(wanted.rawValue) checksum type cannot be used with the \(algorithm.rawValue) checksum algorithm.")
         }
         return (algorithm, wanted)
@@ -224,13 +223,13 @@ extension Request {
 
 extension S3Query {
     /// A count in the query; nil where there is none.
-    func number(_ name: String) throws(Fault) -> Int? { try S3Query.number(name, self[name]) }
+    func number(_ name: String) throws(S3Error) -> Int? { try S3Query.number(name, self[name]) }
 
     /// A count as a parameter or a header says it; nil where it says none.
-    static func number(_ name: String, _ text: String?) throws(Fault) -> Int? {
+    static func number(_ name: String, _ text: String?) throws(S3Error) -> Int? {
         guard let text, !text.isEmpty else { return nil }
         guard let number = Int(text), (0...Int(Int32.max)).contains(number) else {
-            throw Fault(.invalidParameter, "Argument \(name) must be an integer between 0 and 2147483647")
+            throw S3Error.invalidArgument("Argument \(name) must be an integer between 0 and 2147483647")
         }
         return number
     }
@@ -243,7 +242,7 @@ struct KeySpelling {
     init(_ query: S3Query) throws(S3Error) {
         let asked = query["encoding-type"]
         guard asked == nil || asked == "url" else {
-            throw S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")
+            throw S3Error.invalidArgument("Invalid Encoding Method specified in Request")
         }
         areEncoded = asked != nil
     }

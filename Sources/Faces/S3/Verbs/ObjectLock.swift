@@ -7,8 +7,7 @@ import Model
 import ObjectStorage
 import Objects
 
-private let noLock = S3Error(
-    "NoSuchObjectLockConfiguration", "The specified object does not have a ObjectLock configuration", 404)
+private let noLock = S3Error(.noSuchObjectLockConfiguration, "The specified object does not have a ObjectLock configuration")
 
 extension S3Responder {
     func getObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
@@ -75,18 +74,17 @@ extension Request {
         case nil: break
         case "ON": isHeld = true
         case "OFF": isHeld = false
-        default: throw S3Error("InvalidArgument", "Legal Hold must be either of 'ON' or 'OFF'")
+        default: throw S3Error.invalidArgument("Legal Hold must be either of 'ON' or 'OFF'")
         }
         let mode = header("x-amz-object-lock-mode")
         let until = header("x-amz-object-lock-retain-until-date")
         guard mode != nil || until != nil else { return (nil, isHeld) }
         guard let mode, let until else {
-            throw S3Error(
-                "InvalidArgument", "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
+            throw S3Error.invalidArgument("x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
         }
-        guard let known = Retention.Mode(rawValue: mode) else { throw S3Error("InvalidArgument", "Unknown wormMode directive.") }
+        guard let known = Retention.Mode(rawValue: mode) else { throw S3Error.invalidArgument("Unknown wormMode directive.") }
         guard let instant = Instant(iso8601: until) else {
-            throw S3Error("InvalidArgument", "The retain until date must be provided in ISO 8601 format")
+            throw S3Error.invalidArgument("The retain until date must be provided in ISO 8601 format")
         }
         return (Retention(mode: known, until: instant), isHeld)
     }

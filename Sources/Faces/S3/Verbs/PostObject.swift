@@ -57,7 +57,7 @@ extension S3Responder {
     }
 
     func postObject(_ call: S3Call) async throws -> Response {
-        guard let form = call.form else { throw Fault(.malformedRequest, "The request is no form.") }
+        guard let form = call.form else { throw S3Error.invalidRequest("The request is no form.") }
         var response = try await putObject(ObjectName(bucket: form.bucket, key: form.key), call)
         let tag = response.headers[.eTag] ?? ""
         if let address = form.redirect(entityTag: tag) {

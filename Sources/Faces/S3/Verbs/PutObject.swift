@@ -13,8 +13,7 @@ extension S3Responder {
         var upload = try await upload(to: name, call)
         upload.size = call.bodyLength
         if upload.detail.retention != nil || upload.detail.isHeld != nil, !call.request.statesDigest {
-            throw S3Error(
-                "InvalidRequest",
+            throw S3Error.invalidRequest(
                 "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
         }
         let stored = try await objects.put(upload, call.body, by: call.caller)
@@ -48,15 +47,15 @@ extension S3Responder {
 
 extension S3Call {
     /// Refuses what a body or an object cannot be stored with.
-    func checkPut(needsLength: Bool = true) throws(Fault) {
+    func checkPut(needsLength: Bool = true) throws(S3Error) {
         if let unbuilt = S3Call.unbuiltPutHeaders.first(where: { header($0) != nil }) {
-            throw Fault(.notSupported, unbuilt, kind: .object)
+            throw .notImplemented(unbuilt)
         }
         if let bodyLength, bodyLength > ObjectsService.uploadBytesMax {
-            throw Fault(.tooLarge, "Your proposed upload exceeds the maximum allowed size", kind: .object)
+            throw S3Error(Fault.uploadTooLarge)
         }
         guard bodyLength != nil || form != nil || !needsLength else {
-            throw Fault(.missingParameter, "You must provide the Content-Length HTTP header.", kind: .object)
+            throw S3Error(.missingContentLength, "You must provide the Content-Length HTTP header.")
         }
     }
 
@@ -96,7 +95,7 @@ extension ObjectDetail {
         (retention, isHeld) = try request.requestedLock()
         if let asked = request.header("x-amz-storage-class") {
             guard ObjectDetail.storageClasses.contains(asked) else {
-                throw S3Error("InvalidStorageClass", "The storage class you specified is not valid")
+                throw S3Error(.invalidStorageClass, "The storage class you specified is not valid")
             }
             storageClass = asked == "STANDARD" ? nil : asked
         }
@@ -104,8 +103,7 @@ extension ObjectDetail {
         if let address = headers["x-amz-website-redirect-location"] {
             guard ["/", "http://", "https://"].contains(where: address.hasPrefix) else {
                 throw S3Error(
-                    "InvalidRedirectLocation",
-                    "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
+                    .invalidRedirectLocation, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
             }
         }
         // The framing is the transfer's and not the object's.
@@ -120,13 +118,13 @@ extension ObjectDetail {
             let name = String(field.name.canonicalName.dropFirst("x-amz-meta-".utf8.count))
             // What was no UTF-8 has come as replacement characters, and would be kept as these.
             guard !field.value.unicodeScalars.contains("\u{fffd}") else {
-                throw S3Error("InvalidArgument", "The value of \(field.name.canonicalName) is not UTF-8.")
+                throw S3Error.invalidArgument("The value of \(field.name.canonicalName) is not UTF-8.")
             }
             metadata[name] = metadata[name].map { "\($0),\(field.value)" } ?? field.value
             bytes += name.utf8.count + field.value.utf8.count
         }
         guard bytes <= ObjectDetail.metadataBytesMax else {
-            throw Fault(.limitExceeded, "Your metadata headers exceed the maximum allowed metadata size", kind: .object)
+            throw S3Error(.metadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
         }
     }
 }

@@ -27,8 +27,8 @@ extension S3Responder {
         } catch {
             var refusal = S3Error(of: error)
             switch refusal.code {
-            case "NoSuchBucket", "NoSuchWebsiteConfiguration": refusal.details.append(.init(name: "BucketName", text: bucket))
-            case "MethodNotAllowed":
+            case .noSuchBucket, .noSuchWebsiteConfiguration: refusal.details.append(.init(name: "BucketName", text: bucket))
+            case .methodNotAllowed:
                 refusal.details.append(.init(name: "Method", text: request.method.rawValue))
                 refusal.details.append(.init(name: "ResourceType", text: "OBJECT"))
             default: break
@@ -63,7 +63,7 @@ extension S3Responder {
             do {
                 var response = try await read(key, visitor.withoutConditions)
                 response.status = page.status
-                response.headers[.errorCode] = refusal.code
+                response.headers[.errorCode] = refusal.code.name
                 response.headers[.errorMessage] = refusal.message
                 return response
             } catch { page.documentError = refused(error, key, visitor) }
@@ -90,7 +90,7 @@ extension S3Responder {
         if refusal.isInternal {
             logger.error("\(refusal.message)", metadata: ["fault": "\(error)", "request": "\(visitor.requestID)"])
         }
-        if refusal.code == "NoSuchKey" { refusal.details.append(.init(name: "Key", text: key.description)) }
+        if refusal.code == .noSuchKey { refusal.details.append(.init(name: "Key", text: key.description)) }
         return refusal
     }
 
@@ -100,7 +100,7 @@ extension S3Responder {
 
     private func answer(_ page: WebsiteErrorPage, _ request: Request) -> Response {
         var fields: HTTPFields = [
-            .contentType: "text/html; charset=utf-8", .errorCode: page.error.code, .errorMessage: page.error.message,
+            .contentType: "text/html; charset=utf-8", .errorCode: page.error.code.name, .errorMessage: page.error.message,
         ]
         if request.method == .head { return Response(status: page.status, headers: fields) }
         if request.method != .get { fields[.connection] = "close" }

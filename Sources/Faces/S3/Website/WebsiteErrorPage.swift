@@ -48,7 +48,7 @@ struct WebsiteErrorPage: Sendable {
     }
 
     private func describe(_ error: S3Error, in out: inout XMLWriter) {
-        out.element("li", "Code: \(error.code)")
+        out.element("li", "Code: \(error.code.name)")
         out.element("li", "Message: \(error.message)")
         for detail in error.details { out.element("li", "\(detail.name): \(detail.text)") }
     }
