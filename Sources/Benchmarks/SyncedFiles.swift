@@ -2,7 +2,6 @@
 
 import Model
 import Platform
-import Synchronization
 
 #if canImport(Glibc)
     import Glibc

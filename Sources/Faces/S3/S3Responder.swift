@@ -18,8 +18,6 @@ struct S3Call: Sendable {
     let caller: Caller
     let request: Request
     let query: S3Query
-    let requestID: String
-    let now: Instant
     let body: S3Body
     /// How long the object in the body is, where the client has said so.
     let bodyLength: Int64?
@@ -234,7 +232,6 @@ struct S3Responder: Sendable {
         let (body, length) = try self.body(of: request, for: operation, proof, context)
         return S3Call(
             caller: Caller(session, requestID: requestID, condition: conditions.value), request: request, query: query,
-            requestID: requestID, now: now,
             body: body, bodyLength: length)
     }
 

@@ -6,7 +6,7 @@ import Model
 import ObjectStorage
 
 extension ObjectsService {
-    /// The longest bucket policy (Amazon S3 API Reference, "PutBucketPolicy").
+    /// The longest bucket policy, white space not counted (Amazon S3 User Guide, "Policies and permissions in Amazon S3").
     public static let policyBytesMax = 20 * 1024
 
     /// What is set for a bucket.
@@ -63,7 +63,7 @@ extension ObjectsService {
         return bucket
     }
 
-    /// - Throws: `malformedPolicy`; `denied` where a public policy is blocked.
+    /// - Throws: `malformedPolicy`; `limitExceeded` of a `policy`; `denied` where a public policy is blocked.
     public func setPolicy(_ text: String, of name: String, by caller: Caller) async throws(Fault) {
         let bucket = try await owned(name, for: .putBucketPolicy, by: caller)
         let policy = try PolicyDocument(parsing: text, for: .resource, charactersMax: ObjectsService.policyBytesMax)

@@ -2,7 +2,6 @@
 //  cyclic checks can be joined to (Amazon S3 User Guide, "Checking object integrity for data uploads").
 
 import Checksums
-import Crypto
 import FoundationEssentials
 import Model
 import ObjectStorage

@@ -76,9 +76,15 @@ def test_policies_that_are_malformed(wire, bucket, text):
 
 
 def test_how_long_a_policy_may_be(s3, bucket):
-    """Twenty kilobytes."""
-    long = policy({**statement(bucket, "s3:GetObject"), "Sid": "x" * 20_481})
-    assert refused(s3.put_bucket_policy, Bucket=bucket, Policy=long)[0] == 400
+    """Twenty kilobytes, blanks not counted."""
+    one = statement(bucket, "s3:GetObject")
+    dense = json.dumps({"Version": "2012-10-17", "Statement": [{**one, "Sid": ""}]}, separators=(",", ":"))
+    fill_up = 20_480 - len(dense)
+    full = dense.replace('"Sid":""', f'"Sid":"{"x" * fill_up}"')
+    s3.put_bucket_policy(Bucket=bucket, Policy=full.replace(",", ",\n" + " " * 2000))
+    over = full.replace("xx", "xxx", 1)
+    assert refused(s3.put_bucket_policy, Bucket=bucket, Policy=over) == (400, "PolicyTooLarge")
+    assert refused(s3.put_bucket_policy, Bucket=bucket, Policy=full + " " * (2 << 20)) == (400, "MaxMessageLengthExceeded")
     fits = policy(*[statement(bucket, "s3:GetObject",
         resources=[f"arn:aws:s3:::{bucket}/{number:03}{'x' * 100}"]) for number in range(80)])
     assert len(fits) < 20_480

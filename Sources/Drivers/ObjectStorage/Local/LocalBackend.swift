@@ -4,14 +4,8 @@
 
 import Database
 import Model
-import NIOCore
-import NIOPosix
 import Platform
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// A backend in a folder, which it locks for itself.
 public final class LocalBackend: ObjectBackend {

@@ -3,9 +3,7 @@
 
 import Checksums
 import Database
-import FoundationEssentials
 import Model
-import NIOCore
 import Platform
 import Synchronization
 

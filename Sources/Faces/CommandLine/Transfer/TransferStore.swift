@@ -5,7 +5,6 @@ import FoundationEssentials
 import GRPCCore
 import GRPCNIOTransportHTTP2
 import Model
-import NIOCore
 import ObjectStorage
 import Objects
 import Platform

@@ -32,7 +32,6 @@ extension S3Responder {
             request: upload, query: query, authType: signed.map { _ in "POST" }, signatureVersion: signed?.signature.version)
         return S3Call(
             caller: Caller(session, requestID: requestID, condition: conditions.value), request: upload, query: query,
-            requestID: requestID, now: now,
             body: S3Body(upload.body, decoder: nil, checks: checks, length: nil) {}, bodyLength: nil, form: form)
     }
 

@@ -115,13 +115,11 @@ private struct WebsiteVisitor: Sendable {
     var request: Request
     let requestID: String
     let caller: Caller
-    let now: Instant
 
     init(bucket: String, request: Request, requestID: String, circumstances: Circumstances) throws {
         self.bucket = bucket
         self.request = request
         self.requestID = requestID
-        now = circumstances.now
         let conditions = S3Conditions(request: request, query: S3Query(""), authType: nil, signatureVersion: nil)
         caller = Caller(Session(anonymousIn: circumstances), condition: conditions.value)
     }
@@ -131,7 +129,7 @@ private struct WebsiteVisitor: Sendable {
         get throws {
             let body = S3Body(request.body, decoder: nil, checks: try BodyChecks({ _ in nil }, payloadHash: nil), length: nil) {}
             return S3Call(
-                caller: caller, request: request, query: S3Query(""), requestID: requestID, now: now, body: body, bodyLength: nil)
+                caller: caller, request: request, query: S3Query(""), body: body, bodyLength: nil)
         }
     }
 

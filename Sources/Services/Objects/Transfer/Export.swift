@@ -3,7 +3,6 @@
 //  only a client has the key of.
 
 import Model
-import NIOCore
 import ObjectStorage
 
 /// A bucket's versions in the order of their keys, of each key the newest first. What changes meanwhile may

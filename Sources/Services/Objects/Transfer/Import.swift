@@ -5,7 +5,6 @@
 import Authority
 import Crypto
 import Model
-import NIOCore
 import ObjectStorage
 import Platform
 
