@@ -16,7 +16,13 @@ enum S3Right: Sendable {
 }
 
 extension S3Responder {
-    /// Reads what a call says, in its headers or its body.
+    /// Reads a body that says what is to be done, from who may have it done.
+    func asked<Said>(_ call: S3Call, by right: S3Right, _ read: () async throws -> Said) async throws -> Said {
+        try await check(right, call.caller)
+        return try await read()
+    }
+
+    /// Reads what a call says where that is little, or where the right hangs on it.
     ///
     /// - Throws: What is wrong with it, to who may; to others what the call is refused for in any case. Nothing is asked
     ///   twice where nothing is wrong: the service asks for the right itself.

@@ -12,6 +12,7 @@ public struct NewBucket: Sendable {
     public var hasLock = false
     /// Nil: it keeps no versions, unless its lock asks for them.
     public var versioning: Versioning?
+    public var tags: [String: String]?
 
     public init(name: String) { self.name = name }
 }
@@ -19,6 +20,7 @@ public struct NewBucket: Sendable {
 extension Action<Bucket> {
     static let create = Action("s3:CreateBucket")
     static let list = Action("s3:ListAllMyBuckets")
+    static let tag = Action("s3:TagResource")
 }
 
 extension ObjectsService {
@@ -34,6 +36,7 @@ extension ObjectsService {
         guard caller.account != nil else { throw Fault.accessDenied }
         let permit = try caller.session.authorizeAll(
             Action<Bucket>.create, on: ObjectsService.name(of: new.name))
+        if new.tags != nil { _ = try caller.session.authorizeAll(Action<Bucket>.tag, on: ObjectsService.name(of: new.name)) }
         try BucketName.check(new.name)
         if let there = try await backend.bucket(named: new.name) { return (try ObjectsService.own(there, permit.id), true) }
         guard try await backend.bucketCount(of: permit.id) < ObjectsService.bucketsMax else {
@@ -48,6 +51,7 @@ extension ObjectsService {
         }
         settings.grants = try await grants(new.acl, owner: permit.id, bucketOwner: permit.id, settings)
         settings.versioning = new.versioning
+        settings.tags = new.tags
         if new.hasLock {
             settings.lock = ObjectLock()
             settings.versioning = .enabled

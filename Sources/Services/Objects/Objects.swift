@@ -36,7 +36,9 @@ public struct ObjectsService: Sendable {
     }
 
     /// A bucket, whoever calls.
-    func bucket(named name: String) async throws(Fault) -> Bucket {
+    ///
+    /// - Throws: `notFound` of a bucket.
+    public func bucket(named name: String) async throws(Fault) -> Bucket {
         guard let bucket = try await backend.bucket(named: name) else { throw ObjectFaults.bucketIsGone }
         return bucket
     }

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from objects.wire import a_bucket, fields, new_name, quoted, refused, status
+from objects.wire import Wire, a_bucket, fields, new_name, quoted, refused, status
 
 
 def test_a_bucket_from_its_making_to_its_end(s3):
@@ -227,3 +227,18 @@ def test_the_expected_owner(owner, stranger, make_bucket):
 def test_an_expected_owner_who_is_none(wire, bucket):
     assert wire.get(f"/{bucket}", headers={"x-amz-expected-bucket-owner": "me"}).refusal == (
         400, "InvalidBucketOwnerAWSAccountID")
+
+
+def test_tags_from_the_beginning(s3, wire, make_bucket):
+    tags = [{"Key": "team", "Value": "a"}, {"Key": "use", "Value": ""}]
+    bucket = make_bucket(CreateBucketConfiguration={"Tags": tags})
+    assert sorted(s3.get_bucket_tagging(Bucket=bucket)["TagSet"], key=lambda tag: tag["Key"]) == tags
+    wrong = "<CreateBucketConfiguration><Tags><Tag><Key>aws:x</Key><Value/></Tag></Tags></CreateBucketConfiguration>"
+    name = new_name()
+    assert wire.put(f"/{name}", wrong).refusal == (400, "InvalidTag")
+    assert wire.head(f"/{name}").status == 404
+
+
+def test_where_a_bucket_is_is_told_to_everybody(simulated, s3, other, bucket):
+    answer = Wire(simulated.port, simulated.region).head(f"/{bucket}")
+    assert (answer.status, answer.headers["x-amz-bucket-region"]) == (403, simulated.region)

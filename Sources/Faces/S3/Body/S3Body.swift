@@ -111,11 +111,13 @@ final class S3Body: ObjectBody {
 
 extension S3Call {
     /// The longest document that a client may send.
-    private static let documentBytesMax = 2 << 20
+    static let documentBytesMax = 2 << 20
+    /// The longest that says little.
+    static let noteBytesMax = 64 << 10
 
     /// The XML document in the body.
-    func document(_ root: String) async throws -> XMLElement {
-        try XMLElement(document: try await wholeBody(), root: root)
+    func document(_ root: String, bytesMax: Int = documentBytesMax) async throws -> XMLElement {
+        try XMLElement(document: try await wholeBody(bytesMax: bytesMax), root: root)
     }
 
     /// The body in memory, once its checks are made.

@@ -128,7 +128,7 @@ extension S3Responder {
     private func take<Form: SettingForm>(_ form: Form.Type, _ bucket: String, _ call: S3Call) async throws -> Response {
         // Swift 6.3 does not compile a local of the form's own type here when it optimizes.
         try await form.keep(
-            try await heard(call, by: .bucket(bucket, form.writeAction)) { try form.read(try await call.document(form.root)) },
+            try await asked(call, by: .bucket(bucket, form.writeAction)) { try form.read(try await call.document(form.root)) },
             of: bucket, by: call, in: objects)
         return empty(.ok)
     }

@@ -13,7 +13,7 @@ extension S3Responder {
     }
 
     func putBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
-        let asked = try await heard(call, by: .bucket(bucket, .putBucketACL)) { try await call.requestedACL() }
+        let asked = try await asked(call, by: .bucket(bucket, .putBucketACL)) { try await call.requestedACL() }
         try await objects.setAccessControlList(asked, ofBucket: bucket, by: call.caller)
         return empty(.ok)
     }
@@ -27,7 +27,7 @@ extension S3Responder {
 
     func putObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let action: ObjectAction = name.version == nil ? .putObjectACL : .putVersionACL
-        let asked = try await heard(call, by: .object(name, action)) { try await call.requestedACL() }
+        let asked = try await asked(call, by: .object(name, action)) { try await call.requestedACL() }
         let found = try await objects.setAccessControlList(asked, of: name, by: call.caller)
         var response = empty(.ok)
         response.headers[.versionID] = found.shownVersion?.spelled
@@ -79,7 +79,7 @@ extension S3Call {
             try await discardBody()
             return asked
         }
-        let bytes = try await wholeBody(bytesMax: 64 << 10)
+        let bytes = try await wholeBody(bytesMax: S3Call.noteBytesMax)
         guard let document = try? XMLElement(document: bytes, root: "AccessControlPolicy") else { throw malformedACL }
         guard let list = document["AccessControlList"] else { throw malformedACL }
         guard let owner = document["Owner"]?["ID"]?.text else { throw malformedACL }

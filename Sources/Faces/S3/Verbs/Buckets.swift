@@ -51,8 +51,8 @@ extension S3Responder {
     }
 
     func createBucket(_ name: String, _ call: S3Call) async throws -> Response {
-        try await call.checkLocation(objects.region)
         var new = NewBucket(name: name)
+        new.tags = try await call.bucketTags(in: objects.region)
         new.acl = try call.request.requestedACL()
         if let text = call.header("x-amz-object-ownership") {
             guard let ownership = ObjectOwnership(rawValue: text) else {
@@ -102,13 +102,19 @@ extension S3Responder {
 }
 
 extension S3Call {
-    /// Reads where a bucket is wanted, which can only be here.
-    fileprivate func checkLocation(_ region: String) async throws {
-        let bytes = try await wholeBody(bytesMax: 64 << 10)
-        guard !bytes.isEmpty else { return }
+    /// Reads where a bucket is wanted, which can only be here, and its tags.
+    fileprivate func bucketTags(in region: String) async throws -> [String: String]? {
+        let bytes = try await wholeBody(bytesMax: S3Call.noteBytesMax)
+        guard !bytes.isEmpty else { return nil }
         let document = try XMLElement(document: bytes, root: "CreateBucketConfiguration")
-        guard let asked = document["LocationConstraint"]?.text, !asked.isEmpty, asked != region else { return }
-        throw S3Error(.invalidLocationConstraint, "The specified location-constraint is not valid")
+        if let asked = document["LocationConstraint"]?.text, !asked.isEmpty, asked != region {
+            throw S3Error(.invalidLocationConstraint, "The specified location-constraint is not valid")
+        }
+        guard let named = document["Tags"] else { return nil }
+        var tags: [String: String] = [:]
+        for tag in named.all("Tag") { try TagSet.add(tag, to: &tags) }
+        try ObjectTags.check(tags, countMax: ObjectTags.bucketCountMax)
+        return tags.isEmpty ? nil : tags
     }
 
     /// Reads a body whose content does not matter, so that its checks are made.

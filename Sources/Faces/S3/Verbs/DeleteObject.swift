@@ -23,6 +23,7 @@ extension S3Responder {
     private static let deletionsMax = 1000
 
     func deleteObjects(_ bucket: String, _ call: S3Call) async throws -> Response {
+        _ = try await objects.bucket(named: bucket)
         guard call.request.statesDigest else {
             throw S3Error.invalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
         }

@@ -47,7 +47,7 @@ extension S3Responder {
     }
 
     func completeMultipartUpload(_ name: ObjectName, _ upload: UploadID, _ call: S3Call) async throws -> Response {
-        let parts = try await heard(call, by: .key(name, .putObject)) { try await call.namedParts() }
+        let parts = try await asked(call, by: .key(name, .putObject)) { try await call.namedParts() }
         var whole = NamedWhole()
         whole.size = call.header("x-amz-mp-object-size").flatMap { Int64($0) }
         whole.type = call.header("x-amz-checksum-type").flatMap(ChecksumType.init(rawValue:))

@@ -22,7 +22,7 @@ extension S3Responder {
     }
 
     func putObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let retention = try await heard(call, by: .object(name, .putRetention)) { try await call.retention() }
+        let retention = try await asked(call, by: .object(name, .putRetention)) { try await call.retention() }
         try await objects.setRetention(retention, of: name, bypassing: call.bypassesGovernance, by: call.caller)
         return empty(.ok)
     }
@@ -38,7 +38,7 @@ extension S3Responder {
     }
 
     func putObjectLegalHold(_ name: ObjectName, _ call: S3Call) async throws -> Response {
-        let isHeld = try await heard(call, by: .object(name, .putLegalHold)) { try await call.legalHold() }
+        let isHeld = try await asked(call, by: .object(name, .putLegalHold)) { try await call.legalHold() }
         try await objects.setHeld(isHeld, of: name, by: call.caller)
         return empty(.ok)
     }
@@ -47,7 +47,7 @@ extension S3Responder {
 extension S3Call {
     /// The retention in the body. An empty document takes it off.
     fileprivate func retention() async throws -> Retention? {
-        let document = try await document("Retention")
+        let document = try await document("Retention", bytesMax: S3Call.noteBytesMax)
         if document.children.isEmpty { return nil }
         guard let mode = document["Mode"].flatMap({ Retention.Mode(rawValue: $0.text) }),
             let until = document["RetainUntilDate"].flatMap({ Instant(iso8601: $0.text) })
@@ -56,7 +56,7 @@ extension S3Call {
     }
 
     fileprivate func legalHold() async throws -> Bool {
-        switch try await document("LegalHold")["Status"]?.text {
+        switch try await document("LegalHold", bytesMax: S3Call.noteBytesMax)["Status"]?.text {
         case "ON": return true
         case "OFF": return false
         default: throw XMLElement.malformed

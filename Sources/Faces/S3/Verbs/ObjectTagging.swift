@@ -19,7 +19,10 @@ extension S3Responder {
 
     func putObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let action: ObjectAction = name.version == nil ? .putObjectTagging : .putVersionTagging
-        let tags = try await heard(call, by: .object(name, action)) { try TagSet.read(try await call.document("Tagging")) }
+        // Policies may ask for the tags.
+        let tags = try await heard(call, by: .object(name, action)) {
+            try TagSet.read(try await call.document("Tagging", bytesMax: S3Call.noteBytesMax))
+        }
         return about(try await objects.setTags(tags, of: name, by: call.caller), empty(.ok))
     }
 
