@@ -14,7 +14,7 @@ import Platform
 struct PlaceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A folder under which all files of the cloud lie; for a second cloud, or an object store alone.", valueName: "folder"))
+            "A folder under which all files lie, for another than the machine's own cloud.", valueName: "folder"))
     var root = ""
 
     @Option(help: "Begins the name of everything that the cloud makes on this host: up to 6 lower-case letters and digits.")

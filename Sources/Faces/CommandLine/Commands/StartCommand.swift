@@ -29,26 +29,21 @@ struct StartCommand: AsyncParsableCommand {
         help: ArgumentHelp(
             "A folder under which all files of the store lie; else they lie where those of this machine's cloud would.",
             valueName: "folder")) var root = ""
-    @Option(help: "The address to listen on; any but loopback needs a certificate.") var address = "127.0.0.1"
+    @Option(help: "The IPv4 address to listen on; any but loopback needs a certificate.") var address = "127.0.0.1"
     @Option(help: "The port to listen on.") var port = 8773
     @Option(help: "The name of the region.") var region = "us-east-1"
     @Option(
         help: ArgumentHelp("The server's certificate in PEM, followed by those that signed it.", valueName: "file"))
     var tlsCertificate: String?
     @Option(help: ArgumentHelp("Its private key in PEM, not encrypted.", valueName: "file")) var tlsKey: String?
-    @Option(
-        help: ArgumentHelp(
-            "How long a day of lifecycle rules is: shorter than 86400 seconds to see what rules do.", valueName: "seconds"))
-    var lifecycleDay = ChosenTime.lifecycleDay.standard
+    @Option(help: ChosenTime.lifecycleDay.help) var lifecycleDay = ChosenTime.lifecycleDay.standard
 
     @Option(
         help: ArgumentHelp(
             "The socket at which a cloud's controller answers its hosts: its users are this store's.", valueName: "socket"))
     var cloud: String?
 
-    @Option(
-        help: ArgumentHelp("How often access logs are put into the buckets that keep them.", valueName: "seconds"))
-    var accessLogInterval = ChosenTime.accessLogInterval.standard
+    @Option(help: ChosenTime.accessLogInterval.help) var accessLogInterval = ChosenTime.accessLogInterval.standard
 
     func validate() throws {
         guard (1...65535).contains(port) else { throw ValidationError("\(port) is not a port.") }

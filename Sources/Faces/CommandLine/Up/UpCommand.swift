@@ -117,14 +117,8 @@ struct UpChoices: ParsableArguments {
         String?
     @Option(help: ArgumentHelp("The link to the outside.", valueName: "link")) var uplink: String?
     @Option(help: ArgumentHelp("Virtual processors for each real one.", valueName: "number")) var overcommit: Int64?
-    @Option(
-        help: ArgumentHelp(
-            "How often access logs are put into the buckets that keep them; else every five minutes.", valueName: "seconds"))
-    var accessLogInterval: Int64?
+    @Option(help: ChosenTime.accessLogInterval.help) var accessLogInterval: Int64?
     @Option(help: ArgumentHelp("Simulates so many hosts instead of running machines.", valueName: "hosts")) var simulate: Int?
-    @Option(
-        help: ArgumentHelp(
-            "How long a day of lifecycle rules is: shorter than 86400 seconds to see what rules do.", valueName: "seconds"))
-    var lifecycleDay: Int64?
+    @Option(help: ChosenTime.lifecycleDay.help) var lifecycleDay: Int64?
     @Option(help: ArgumentHelp("PostgreSQL to keep the store in, without a password.", valueName: "connection")) var store: String?
 }
