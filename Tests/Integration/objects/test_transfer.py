@@ -140,7 +140,8 @@ def test_a_bucket_with_all_its_versions(alone, tmp_path):
     assert alone.karri("objects", "import", str(folder), "target", check=False).returncode != 0
     done = alone.karri("objects", "import", "--account", account(alone), str(folder), "target", check=False)
     assert done.returncode == 1 and "made the bucket target" in done.stderr and "sealed/client" in done.stderr
-    assert done.stderr.count("\n") == 2, done.stderr
+    # On a slow machine it says how far it is besides.
+    assert len([line for line in done.stderr.splitlines() if not line.endswith("brought in")]) == 2, done.stderr
     s3.delete_object(
         Bucket="source", Key="sealed/client", VersionId=next(version for key, version in versions if key == "sealed/client"))
     expected = versions_of(s3, "source")
