@@ -54,6 +54,7 @@ struct ConfigurationTests {
 
     @Test(arguments: [
         "127.example.org", "127.0.0.1.example.org", "127.1", "127.0.0.256", "localhost", "::1", "", "0.0.0.0", "10.0.0.1",
+        "126.255.255.255", "128.0.0.1",
     ])
     func onlyLoopbackIsServedInTheClear(address: String) throws {
         let fault = #expect(throws: Fault.self) { try Configuration.checkListener(address, isSecure: false, remedy: "") }
