@@ -122,7 +122,7 @@ extension S3Error {
         case (.partsOutOfOrder, _): self.init(.invalidPartOrder, fault.message)
         case (.tooSmall, _): self.init(.entityTooSmall, fault.message)
         case (.invalidRange, _): self.init(.invalidRange, fault.message)
-        case (.notFound, _), (.bodyIsGone, _): self.init(.noSuchKey, "The specified key does not exist.")
+        case (.notFound, _): self.init(.noSuchKey, "The specified key does not exist.")
         case (.alreadyExists, .bucket): self.init(.bucketAlreadyExists, fault.message)
         case (.inUse, .bucket): self.init(.bucketNotEmpty, fault.message)
         case (.invalidParameter, .bucket): self.init(.invalidBucketName, fault.message)
