@@ -167,3 +167,23 @@ extension S3Error {
         }
     }
 }
+
+extension S3Error {
+    /// The same error, with what it is about.
+    func about(_ operation: S3Operation) -> S3Error {
+        var error = self
+        switch (code, operation) {
+        case (.noSuchKey, _), (.noSuchVersion, _):
+            if let key = operation.object?.key { error.details.append(Detail(name: "Key", text: key.description)) }
+        case (.noSuchUpload, .uploadPart(_, let part)), (.noSuchUpload, .uploadPartCopy(_, let part)):
+            error.details.append(Detail(name: "UploadId", text: part.upload.text))
+        case (.noSuchUpload, .listParts(_, let upload)), (.noSuchUpload, .completeMultipartUpload(_, let upload)),
+            (.noSuchUpload, .abortMultipartUpload(_, let upload)):
+            error.details.append(Detail(name: "UploadId", text: upload.text))
+        case (let code, _) where status == 404 && code.name.hasPrefix("NoSuch") || code.name.hasPrefix("Bucket"):
+            if let bucket = operation.bucket { error.details.append(Detail(name: "BucketName", text: bucket)) }
+        default: break
+        }
+        return error
+    }
+}

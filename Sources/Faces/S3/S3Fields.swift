@@ -41,3 +41,11 @@ extension HTTPFields {
         if let value, let name = HTTPField.Name(name) { self[name] = value }
     }
 }
+
+/// A field's value without the spaces around it.
+func trimmed(_ text: some StringProtocol) -> String {
+    var rest = text[...]
+    while rest.first == " " { rest = rest.dropFirst() }
+    while rest.last == " " { rest = rest.dropLast() }
+    return String(rest)
+}

@@ -259,91 +259,9 @@ enum S3Operation: Sendable, Hashable {
         "metadataJournalTable", "metadataTable", "metrics", "renameObject", "restore", "select", "session", "torrent",
     ]
 }
-extension S3Error {
-    /// The same error, with what it is about.
-    func about(_ operation: S3Operation) -> S3Error {
-        var error = self
-        switch (code, operation) {
-        case (.noSuchKey, _), (.noSuchVersion, _):
-            if let key = operation.object?.key { error.details.append(Detail(name: "Key", text: key.description)) }
-        case (.noSuchUpload, .uploadPart(_, let part)), (.noSuchUpload, .uploadPartCopy(_, let part)):
-            error.details.append(Detail(name: "UploadId", text: part.upload.text))
-        case (.noSuchUpload, .listParts(_, let upload)), (.noSuchUpload, .completeMultipartUpload(_, let upload)),
-            (.noSuchUpload, .abortMultipartUpload(_, let upload)):
-            error.details.append(Detail(name: "UploadId", text: upload.text))
-        case (let code, _) where status == 404 && code.name.hasPrefix("NoSuch") || code.name.hasPrefix("Bucket"):
-            if let bucket = operation.bucket { error.details.append(Detail(name: "BucketName", text: bucket)) }
-        default: break
-        }
-        return error
-    }
-}
 
 /// A part of an upload.
 struct S3Part: Sendable, Hashable {
     var upload: UploadID
     var number: Int
-}
-
-/// What a request's address names.
-enum S3Target: Sendable, Hashable {
-    case service
-    case bucket(String)
-    case object(String, ObjectKey)
-
-    /// - Parameters:
-    ///   - path: As sent; the key is what its percent-encoding stands for.
-    ///   - host: The bucket that the Host header names, where it names one: the path is then the key.
-    init(path: String, host: String? = nil) throws(S3Error) {
-        guard path.hasPrefix("/") else { throw .malformedAddress }
-        if let host {
-            let key = S3Query.decoded(path.utf8.dropFirst(), plusIsSpace: false)
-            guard String(validating: key, as: UTF8.self) != nil else {
-                throw .malformedAddress
-            }
-            self = key.isEmpty ? .bucket(host) : .object(host, ObjectKey(bytes: key))
-            return
-        }
-        let parts = path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), maxSplits: 1, omittingEmptySubsequences: false)
-        let bucket = S3Query.decoded(parts[0], plusIsSpace: false)
-        if bucket.isEmpty {
-            self = .service
-        } else if parts.count == 2, !parts[1].isEmpty {
-            let key = S3Query.decoded(parts[1], plusIsSpace: false)
-            guard String(validating: key, as: UTF8.self) != nil else {
-                throw .malformedAddress
-            }
-            self = .object(String(decoding: bucket, as: UTF8.self), ObjectKey(bytes: key))
-        } else {
-            self = .bucket(String(decoding: bucket, as: UTF8.self))
-        }
-    }
-}
-
-extension ObjectKey {
-    /// As addresses have it: percent-encoded, but for its slashes.
-    var path: String { PercentEncoding.encoded(bytes, keepsSlashes: true) }
-}
-
-/// A query string's parameters, in order.
-struct S3Query: Sendable {
-    private let pairs: [(name: String, value: [UInt8])]
-
-    init(_ raw: String) {
-        pairs = raw.utf8.split(separator: UInt8(ascii: "&")).map { pair in
-            let halves = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(decoding: S3Query.decoded(halves[0], plusIsSpace: true), as: UTF8.self)
-            return (name, halves.count == 2 ? S3Query.decoded(halves[1], plusIsSpace: true) : [])
-        }
-    }
-
-    var all: [(name: String, value: [UInt8])] { pairs }
-    var names: [String] { pairs.map(\.name) }
-    func has(_ name: String) -> Bool { pairs.contains { $0.name == name } }
-    func bytes(_ name: String) -> [UInt8]? { pairs.first { $0.name == name }?.value }
-    subscript(_ name: String) -> String? { bytes(name).map { String(decoding: $0, as: UTF8.self) } }
-
-    static func decoded(_ text: some Collection<UInt8>, plusIsSpace: Bool) -> [UInt8] {
-        PercentEncoding.decoded(text, plusIsSpace: plusIsSpace)
-    }
 }

@@ -330,12 +330,4 @@ struct S3Responder: Sendable {
         if request.method == .put || request.method == .post { response.headers[.connection] = "close" }
         return response
     }
-
-    func xml(_ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
-        var fields = HTTPFields()
-        if !bytes.isEmpty { fields[.contentType] = "application/xml" }
-        return Response(status: status, headers: fields, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
-    }
-
-    func empty(_ status: HTTPResponse.Status) -> Response { Response(status: status) }
 }

@@ -68,6 +68,19 @@ public struct AccessControlList: Sendable {
     public var grants: [Grant]
 }
 
+/// An account as clients see it.
+public struct ShownAccount: Sendable, Hashable {
+    /// Canonical.
+    public var id: String
+    /// Twelve digits; nil for an account that there is no more.
+    public var displayName: String?
+
+    public init(id: String, displayName: String?) {
+        self.id = id
+        self.displayName = displayName
+    }
+}
+
 extension ObjectsService {
     /// The entries that a list asks for; nil for what is the owner's alone.
     ///
@@ -111,8 +124,8 @@ extension ObjectsService {
     }
 
     /// An account as lists and owners show it.
-    public func shown(_ account: ID<Account>) async throws(Fault) -> (id: String, displayName: String?) {
-        (ObjectsService.canonicalID(of: account), try await accounts.account(account)?.number)
+    public func shown(_ account: ID<Account>) async throws(Fault) -> ShownAccount {
+        ShownAccount(id: ObjectsService.canonicalID(of: account), displayName: try await accounts.account(account)?.number)
     }
 
     // MARK: Buckets' lists

@@ -4,6 +4,7 @@
 import Checksums
 import Crypto
 import FoundationEssentials
+import Hummingbird
 import Model
 import NIOCore
 import Objects
@@ -112,5 +113,13 @@ struct BodyChecks {
             throw S3Error(.badDigest, "The \(name) you specified did not match the calculated checksum.")
         }
         return (header, found)
+    }
+}
+
+extension Request {
+    /// Whether the client says what its body's digest is.
+    var statesDigest: Bool {
+        header("content-md5") != nil || header("x-amz-trailer") != nil
+            || ChecksumAlgorithm.allCases.contains { header($0.header) != nil }
     }
 }

@@ -135,4 +135,9 @@ extension S3Call {
         }
         return bytes
     }
+
+    /// Reads a body whose content does not matter, so that its checks are made.
+    func discardBody() async throws(Fault) {
+        do { for try await _ in body {} } catch { throw Fault(.malformedRequest, "The body could not be read.", because: error) }
+    }
 }

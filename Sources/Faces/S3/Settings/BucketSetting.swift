@@ -113,12 +113,9 @@ extension S3Responder {
         let settings = try await objects.settings(of: bucket, for: form.readAction, by: call.caller)
         let value = form.value(in: settings)
         if value == nil, let absence = form.absence { throw absence }
-        var out = XMLWriter()
-        out.declaration()
-        out.open(form.root, namespace: s3Namespace)
-        if let value { form.write(value, to: &out) }
-        out.close(form.root)
-        return xml(out.bytes)
+        return document(form.root) { out in
+            if let value { form.write(value, to: &out) }
+        }
     }
 
     func putBucketSetting(_ bucket: String, _ setting: BucketSetting, _ call: S3Call) async throws -> Response {

@@ -9,7 +9,7 @@ import Objects
 
 extension S3Responder {
     func getBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
-        xml(try await written(try await objects.accessControlList(ofBucket: bucket, by: call.caller)))
+        try await written(try await objects.accessControlList(ofBucket: bucket, by: call.caller))
     }
 
     func putBucketAcl(_ bucket: String, _ call: S3Call) async throws -> Response {
@@ -20,55 +20,41 @@ extension S3Responder {
 
     func getObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let (found, list) = try await objects.accessControlList(of: name, by: call.caller)
-        var response = xml(try await written(list))
-        response.headers[.versionID] = found.shownVersion?.spelled
-        return response
+        return about(found, try await written(list))
     }
 
     func putObjectAcl(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let action: ObjectAction = name.version == nil ? .putObjectACL : .putVersionACL
         let asked = try await asked(call, by: .object(name, action)) { try await call.requestedACL() }
         let found = try await objects.setAccessControlList(asked, of: name, by: call.caller)
-        var response = empty(.ok)
-        response.headers[.versionID] = found.shownVersion?.spelled
-        return response
+        return about(found, empty(.ok))
     }
 
-    private func written(_ list: AccessControlList) async throws -> [UInt8] {
-        var shown: [ID<Account>: (id: String, displayName: String?)] = [:]
-        shown[list.owner] = try await objects.shown(list.owner)
-        for grant in list.grants {
-            if case .account(let account) = grant.grantee { shown[account] = try await objects.shown(account) }
-        }
-        var out = XMLWriter()
-        out.declaration()
-        out.open("AccessControlPolicy", namespace: s3Namespace)
-        out.open("Owner")
-        out.element("ID", shown[list.owner]?.id)
-        out.element("DisplayName", shown[list.owner]?.displayName)
-        out.close("Owner")
-        out.open("AccessControlList")
+    private func written(_ list: AccessControlList) async throws -> Response {
+        let named = list.grants.compactMap { if case .account(let account) = $0.grantee { account } else { nil } }
+        let shown = try await shown(Set(named + [list.owner]))
         // S3 promises no order; there are clients that look for the groups before the accounts.
         let groupsFirst = list.grants.filter { $0.grantee.isGroup } + list.grants.filter { !$0.grantee.isGroup }
-        for grant in groupsFirst {
-            out.open("Grant")
-            let schema = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\""
-            switch grant.grantee {
-            case .account(let account):
-                out.open("Grantee", attributes: "\(schema) xsi:type=\"CanonicalUser\"")
-                out.element("ID", shown[account]?.id)
-                out.element("DisplayName", shown[account]?.displayName)
-            case .everyone, .anyAccount, .logDelivery:
-                out.open("Grantee", attributes: "\(schema) xsi:type=\"Group\"")
-                out.element("URI", RequestedGrantee.groups.first { $0.value == grant.grantee }?.key)
+        return document("AccessControlPolicy") { out in
+            out.element("Owner", shown[list.owner])
+            out.open("AccessControlList")
+            for grant in groupsFirst {
+                out.open("Grant")
+                let schema = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\""
+                switch grant.grantee {
+                case .account(let account):
+                    out.open("Grantee", attributes: "\(schema) xsi:type=\"CanonicalUser\"")
+                    out.names(of: shown[account])
+                case .everyone, .anyAccount, .logDelivery:
+                    out.open("Grantee", attributes: "\(schema) xsi:type=\"Group\"")
+                    out.element("URI", RequestedGrantee.groups.first { $0.value == grant.grantee }?.key)
+                }
+                out.close("Grantee")
+                out.element("Permission", grant.permission.rawValue)
+                out.close("Grant")
             }
-            out.close("Grantee")
-            out.element("Permission", grant.permission.rawValue)
-            out.close("Grant")
+            out.close("AccessControlList")
         }
-        out.close("AccessControlList")
-        out.close("AccessControlPolicy")
-        return out.bytes
     }
 }
 

@@ -35,11 +35,6 @@ extension S3Responder {
 
     func getBucketPolicyStatus(_ bucket: String, _ call: S3Call) async throws -> Response {
         let isPublic = try await objects.isPublic(bucket, by: call.caller)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("PolicyStatus", namespace: s3Namespace)
-        out.element("IsPublic", isPublic)
-        out.close("PolicyStatus")
-        return xml(out.bytes)
+        return document("PolicyStatus") { out in out.element("IsPublic", isPublic) }
     }
 }

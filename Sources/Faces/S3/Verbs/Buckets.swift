@@ -8,8 +8,6 @@ import Model
 import ObjectStorage
 import Objects
 
-let s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
-
 extension S3Responder {
     func listBuckets(_ call: S3Call) async throws -> Response {
         let limit = try call.query.number("max-buckets") ?? ObjectsService.bucketsMax
@@ -26,28 +24,23 @@ extension S3Responder {
         let isElsewhere = call.query["bucket-region"].map { $0 != objects.region } ?? false
         let found = isElsewhere ? [] : try await objects.buckets(prefix: prefix, after: after ?? "", limit: limit, by: call.caller)
         let buckets = found.prefix(limit)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("ListAllMyBucketsResult", namespace: s3Namespace)
-        if let account = call.caller.session.account {
-            out.open("Owner")
-            out.element("ID", ObjectsService.canonicalID(of: account.id))
-            out.element("DisplayName", account.number)
-            out.close("Owner")
+        let owner = call.caller.session.account.map {
+            ShownAccount(id: ObjectsService.canonicalID(of: $0.id), displayName: $0.number)
         }
-        out.open("Buckets")
-        for bucket in buckets {
-            out.open("Bucket")
-            out.element("Name", bucket.name)
-            out.element("CreationDate", bucket.created)
-            out.element("BucketRegion", bucket.region)
-            out.close("Bucket")
+        return document("ListAllMyBucketsResult") { out in
+            out.element("Owner", owner)
+            out.open("Buckets")
+            for bucket in buckets {
+                out.open("Bucket")
+                out.element("Name", bucket.name)
+                out.element("CreationDate", bucket.created)
+                out.element("BucketRegion", bucket.region)
+                out.close("Bucket")
+            }
+            out.close("Buckets")
+            if !prefix.isEmpty { out.element("Prefix", prefix) }
+            if found.count > limit, let last = buckets.last { out.element("ContinuationToken", Array(last.name.utf8)) }
         }
-        out.close("Buckets")
-        if !prefix.isEmpty { out.element("Prefix", prefix) }
-        if found.count > limit, let last = buckets.last { out.element("ContinuationToken", Array(last.name.utf8)) }
-        out.close("ListAllMyBucketsResult")
-        return xml(out.bytes)
     }
 
     func createBucket(_ name: String, _ call: S3Call) async throws -> Response {
@@ -92,12 +85,9 @@ extension S3Responder {
 
     func getBucketLocation(_ name: String, _ call: S3Call) async throws -> Response {
         let region = try await objects.bucket(name, for: .bucketLocation, by: call.caller).region
-        var out = XMLWriter()
-        out.declaration()
-        out.open("LocationConstraint", namespace: s3Namespace)
-        if region != "us-east-1" { out.text(region) }
-        out.close("LocationConstraint")
-        return xml(out.bytes)
+        return document("LocationConstraint") { out in
+            if region != "us-east-1" { out.text(region) }
+        }
     }
 }
 
@@ -115,10 +105,5 @@ extension S3Call {
         for tag in named.all("Tag") { try TagSet.add(tag, to: &tags) }
         try ObjectTags.check(tags, countMax: ObjectTags.bucketCountMax)
         return tags.isEmpty ? nil : tags
-    }
-
-    /// Reads a body whose content does not matter, so that its checks are made.
-    func discardBody() async throws(Fault) {
-        do { for try await _ in body {} } catch { throw Fault(.malformedRequest, "The body could not be read.", because: error) }
     }
 }

@@ -66,15 +66,12 @@ extension S3Responder {
     private func copied(
         _ name: String, _ tag: String, _ modified: Instant, _ checksums: [String: String], type: String? = nil
     ) -> Response {
-        var out = XMLWriter()
-        out.declaration()
-        out.open(name, namespace: s3Namespace)
-        out.element("LastModified", modified)
-        out.element("ETag", "\"\(tag)\"")
-        write(checksums, to: &out)
-        if !checksums.isEmpty { out.element("ChecksumType", type) }
-        out.close(name)
-        return xml(out.bytes)
+        document(name) { out in
+            out.element("LastModified", modified)
+            out.element("ETag", "\"\(tag)\"")
+            out.elements(checksums)
+            if !checksums.isEmpty { out.element("ChecksumType", type) }
+        }
     }
 }
 

@@ -130,11 +130,3 @@ private struct DeletionsXML: ~Copyable {
         return out.bytes
     }
 }
-
-extension Request {
-    /// Whether the client says what its body's digest is.
-    var statesDigest: Bool {
-        header("content-md5") != nil || header("x-amz-trailer") != nil
-            || ChecksumAlgorithm.allCases.contains { header($0.header) != nil }
-    }
-}

@@ -18,29 +18,28 @@ extension S3Responder {
         }
         let found = try await objects.attributes(name, customer: try call.request.customerKey(), by: call.caller)
         let version = found.version
-        var out = XMLWriter()
-        out.declaration()
-        out.open("GetObjectAttributesResponse", namespace: s3Namespace)
-        if asked.contains("ETag") { out.element("ETag", version.entityTag) }
-        if asked.contains("Checksum"), !version.detail.checksums.isEmpty {
-            out.open("Checksum")
-            write(version.detail.checksums, to: &out)
-            out.element("ChecksumType", version.detail.shownChecksumType)
-            out.close("Checksum")
+        let showsParts = asked.contains("ObjectParts") && version.detail.parts != nil
+        let parts = showsParts ? try await objects.parts(of: found) : nil
+        let answer = try document("GetObjectAttributesResponse") { out in
+            if asked.contains("ETag") { out.element("ETag", version.entityTag) }
+            if asked.contains("Checksum"), !version.detail.checksums.isEmpty {
+                out.open("Checksum")
+                out.elements(version.detail.checksums)
+                out.element("ChecksumType", version.detail.shownChecksumType)
+                out.close("Checksum")
+            }
+            if let parts { try write(parts, call, to: &out) }
+            if asked.contains("StorageClass") { out.element("StorageClass", version.detail.storageClass ?? "STANDARD") }
+            if asked.contains("ObjectSize") { out.element("ObjectSize", Int(version.size)) }
         }
-        if asked.contains("ObjectParts"), version.detail.parts != nil { try await writeParts(of: found, call, to: &out) }
-        if asked.contains("StorageClass") { out.element("StorageClass", version.detail.storageClass ?? "STANDARD") }
-        if asked.contains("ObjectSize") { out.element("ObjectSize", Int(version.size)) }
-        out.close("GetObjectAttributesResponse")
-        var response = about(found, xml(out.bytes))
+        var response = about(found, answer)
         response.headers[.lastModified] = HTTPDate.text(version.modified)
         return response
     }
 
-    private func writeParts(of found: StoredObject, _ call: S3Call, to out: inout XMLWriter) async throws {
+    private func write(_ parts: [ObjectPart], _ call: S3Call, to out: inout XMLWriter) throws {
         let limit = min(try S3Query.number("max-parts", call.header("x-amz-max-parts")) ?? 1000, 1000)
         let after = try S3Query.number("part-number-marker", call.header("x-amz-part-number-marker")) ?? 0
-        let parts = try await objects.parts(of: found)
         let shown = parts.filter { $0.number > after }.prefix(limit)
         out.open("ObjectParts")
         out.element("PartsCount", parts.count)
@@ -53,15 +52,10 @@ extension S3Responder {
             out.open("Part")
             out.element("PartNumber", part.number)
             out.element("Size", Int(part.size))
-            write(part.checksums, to: &out)
+            out.elements(part.checksums)
             out.close("Part")
         }
         out.close("ObjectParts")
-    }
-
-    /// `<ChecksumCRC32>…`
-    func write(_ checksums: [String: String], to out: inout XMLWriter) {
-        for algorithm in ChecksumAlgorithm.allCases { out.element(algorithm.element, checksums[algorithm.header]) }
     }
 }
 

@@ -73,11 +73,7 @@ extension S3Responder {
 
     /// Who owns what a page shows.
     private func owners(of page: ListingPage<ListedObject>, in bucket: Bucket) async throws -> PageOwners {
-        var owners = PageOwners(bucket: bucket)
-        for account in Set(page.entries.map { $0.owner ?? bucket.account }) {
-            owners.shown[account] = try await objects.shown(account)
-        }
-        return owners
+        PageOwners(bucket: bucket, shown: try await shown(Set(page.entries.map { $0.owner ?? bucket.account })))
     }
 }
 
@@ -101,9 +97,9 @@ extension ListingRequest<ListedObject> {
 /// The owners of a page's objects.
 private struct PageOwners {
     let bucket: Bucket
-    var shown: [ID<Account>: (id: String, displayName: String?)] = [:]
+    let shown: [ID<Account>: ShownAccount]
 
-    func of(_ object: ListedObject) -> (id: String, displayName: String?)? { shown[object.owner ?? bucket.account] }
+    func of(_ object: ListedObject) -> ShownAccount? { shown[object.owner ?? bucket.account] }
 }
 
 /// Writes a listing, its keys encoded where the client asks for it: XML 1.0 cannot carry every character.
@@ -168,12 +164,7 @@ private struct ListingXML: ~Copyable {
             if let checksum = object.checksum { write(checksum) }
             out.element("Size", Int(object.size))
         }
-        if let owner = owners?.of(object) {
-            out.open("Owner")
-            out.element("ID", owner.id)
-            out.element("DisplayName", owner.displayName)
-            out.close("Owner")
-        }
+        out.element("Owner", owners?.of(object))
         if !object.isDeleteMarker { out.element("StorageClass", object.storageClass ?? "STANDARD") }
     }
 

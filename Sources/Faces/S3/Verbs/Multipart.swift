@@ -17,14 +17,11 @@ extension S3Responder {
         upload.detail.partChecksum = checksum?.algorithm.header
         upload.detail.checksumType = checksum?.type.rawValue
         let started = try await objects.beginUpload(upload, by: call.caller)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("InitiateMultipartUploadResult", namespace: s3Namespace)
-        out.element("Bucket", name.bucket)
-        out.element("Key", name.key.description)
-        out.element("UploadId", started.upload.id.text)
-        out.close("InitiateMultipartUploadResult")
-        var response = xml(out.bytes)
+        var response = document("InitiateMultipartUploadResult") { out in
+            out.element("Bucket", name.bucket)
+            out.element("Key", name.key.description)
+            out.element("UploadId", started.upload.id.text)
+        }
         describe(started.upload.detail.encryption, call.request, in: &response.headers)
         describeAbortion(of: started, in: &response.headers)
         if let checksum {
@@ -55,17 +52,15 @@ extension S3Responder {
         let stored = try await objects.completeUpload(
             upload, of: name.key, in: name.bucket, parts: parts, whole: whole, conditions: ObjectConditions(of: call.request),
             by: call.caller)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("CompleteMultipartUploadResult", namespace: s3Namespace)
-        out.element("Location", location(of: name, call))
-        out.element("Bucket", name.bucket)
-        out.element("Key", name.key.description)
-        out.element("ETag", "\"\(stored.version.entityTag)\"")
-        write(stored.version.detail.checksums, to: &out)
-        out.element("ChecksumType", stored.version.detail.checksumType)
-        out.close("CompleteMultipartUploadResult")
-        var response = about(stored, xml(out.bytes))
+        let answer = document("CompleteMultipartUploadResult") { out in
+            out.element("Location", location(of: name, call))
+            out.element("Bucket", name.bucket)
+            out.element("Key", name.key.description)
+            out.element("ETag", "\"\(stored.version.entityTag)\"")
+            out.elements(stored.version.detail.checksums)
+            out.element("ChecksumType", stored.version.detail.checksumType)
+        }
+        var response = about(stored, answer)
         describe(stored.version.detail.encryption, call.request, in: &response.headers)
         return response
     }
@@ -81,33 +76,27 @@ extension S3Responder {
         let (started, found) = try await objects.parts(
             of: upload, name.key, in: name.bucket, after: after, limit: limit, by: call.caller)
         let shown = found.prefix(limit)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("ListPartsResult", namespace: s3Namespace)
-        out.element("Bucket", name.bucket)
-        out.element("Key", name.key.description)
-        out.element("UploadId", upload.text)
-        out.element("PartNumberMarker", after)
-        if let last = shown.last { out.element("NextPartNumberMarker", last.number) }
-        out.element("MaxParts", limit)
-        // Who asks for none is not to ask on.
-        out.element("IsTruncated", limit > 0 && found.count > limit)
-        for part in shown {
-            out.open("Part")
-            out.element("PartNumber", part.number)
-            out.element("LastModified", part.modified)
-            out.element("ETag", "\"\(part.entityTag)\"")
-            out.element("Size", Int(part.size))
-            write(part.checksums, to: &out)
-            out.close("Part")
+        let owner = try await objects.shown(started.owner)
+        var response = document("ListPartsResult") { out in
+            out.element("Bucket", name.bucket)
+            out.element("Key", name.key.description)
+            out.element("UploadId", upload.text)
+            out.element("PartNumberMarker", after)
+            if let last = shown.last { out.element("NextPartNumberMarker", last.number) }
+            out.element("MaxParts", limit)
+            // Who asks for none is not to ask on.
+            out.element("IsTruncated", limit > 0 && found.count > limit)
+            for part in shown {
+                out.open("Part")
+                out.element("PartNumber", part.number)
+                out.element("LastModified", part.modified)
+                out.element("ETag", "\"\(part.entityTag)\"")
+                out.element("Size", Int(part.size))
+                out.elements(part.checksums)
+                out.close("Part")
+            }
+            describe(started.upload, owner, in: &out)
         }
-        write(try await objects.shown(started.owner), to: &out)
-        out.element("StorageClass", started.upload.detail.storageClass ?? "STANDARD")
-        let checksum = started.upload.detail.partChecksum.flatMap(ChecksumAlgorithm.init(header:))
-        out.element("ChecksumAlgorithm", checksum?.rawValue.uppercased())
-        out.element("ChecksumType", started.upload.detail.checksumType)
-        out.close("ListPartsResult")
-        var response = xml(out.bytes)
         describeAbortion(of: started, in: &response.headers)
         return response
     }
@@ -123,44 +112,34 @@ extension S3Responder {
         }
         let keys = try KeySpelling(call.query)
         let (inside, page) = try await objects.uploads(request, in: bucket, by: call.caller)
-        var owners: [ID<Account>: (id: String, displayName: String?)] = [:]
-        for account in Set(page.entries.map { $0.detail.owner ?? inside.account }) {
-            owners[account] = try await objects.shown(account)
+        let owners = try await shown(Set(page.entries.map { $0.detail.owner ?? inside.account }))
+        return document("ListMultipartUploadsResult") { out in
+            out.element("Bucket", bucket)
+            out.element("KeyMarker", keys.spelled(request.after))
+            out.element("UploadIdMarker", request.afterPlace?.text ?? "")
+            if let next = page.next {
+                out.element("NextKeyMarker", keys.spelled(next))
+                out.element("NextUploadIdMarker", page.nextPlace?.text ?? "")
+            }
+            out.element("Prefix", keys.spelled(request.prefix))
+            if !request.delimiter.isEmpty { out.element("Delimiter", keys.spelled(request.delimiter)) }
+            out.element("MaxUploads", request.limit)
+            if keys.areEncoded { out.element("EncodingType", "url") }
+            out.element("IsTruncated", page.next != nil)
+            for upload in page.entries {
+                out.open("Upload")
+                out.element("Key", keys.spelled(upload.key.bytes))
+                out.element("UploadId", upload.id.text)
+                out.element("Initiated", upload.begun)
+                describe(upload, owners[upload.detail.owner ?? inside.account], in: &out)
+                out.close("Upload")
+            }
+            for common in page.commonPrefixes {
+                out.open("CommonPrefixes")
+                out.element("Prefix", keys.spelled(common))
+                out.close("CommonPrefixes")
+            }
         }
-        var out = XMLWriter()
-        out.declaration()
-        out.open("ListMultipartUploadsResult", namespace: s3Namespace)
-        out.element("Bucket", bucket)
-        out.element("KeyMarker", keys.spelled(request.after))
-        out.element("UploadIdMarker", request.afterPlace?.text ?? "")
-        if let next = page.next {
-            out.element("NextKeyMarker", keys.spelled(next))
-            out.element("NextUploadIdMarker", page.nextPlace?.text ?? "")
-        }
-        out.element("Prefix", keys.spelled(request.prefix))
-        if !request.delimiter.isEmpty { out.element("Delimiter", keys.spelled(request.delimiter)) }
-        out.element("MaxUploads", request.limit)
-        if keys.areEncoded { out.element("EncodingType", "url") }
-        out.element("IsTruncated", page.next != nil)
-        for upload in page.entries {
-            out.open("Upload")
-            out.element("Key", keys.spelled(upload.key.bytes))
-            out.element("UploadId", upload.id.text)
-            if let owner = owners[upload.detail.owner ?? inside.account] { write(owner, to: &out) }
-            out.element("StorageClass", upload.detail.storageClass ?? "STANDARD")
-            out.element("Initiated", upload.begun)
-            let checksum = upload.detail.partChecksum.flatMap(ChecksumAlgorithm.init(header:))
-            out.element("ChecksumAlgorithm", checksum?.rawValue.uppercased())
-            out.element("ChecksumType", upload.detail.checksumType)
-            out.close("Upload")
-        }
-        for common in page.commonPrefixes {
-            out.open("CommonPrefixes")
-            out.element("Prefix", keys.spelled(common))
-            out.close("CommonPrefixes")
-        }
-        out.close("ListMultipartUploadsResult")
-        return xml(out.bytes)
     }
 
     /// Says when an upload is given up.
@@ -170,13 +149,14 @@ extension S3Responder {
         fields[.abortRule] = abortion.rule
     }
 
-    private func write(_ owner: (id: String, displayName: String?), to out: inout XMLWriter) {
-        for name in ["Initiator", "Owner"] as [StaticString] {
-            out.open(name)
-            out.element("ID", owner.id)
-            out.element("DisplayName", owner.displayName)
-            out.close(name)
-        }
+    /// What listings say of an upload and of its parts alike.
+    private func describe(_ upload: PartedUpload, _ owner: ShownAccount?, in out: inout XMLWriter) {
+        out.element("Initiator", owner)
+        out.element("Owner", owner)
+        out.element("StorageClass", upload.detail.storageClass ?? "STANDARD")
+        let checksum = upload.detail.partChecksum.flatMap(ChecksumAlgorithm.init(header:))
+        out.element("ChecksumAlgorithm", checksum?.rawValue.uppercased())
+        out.element("ChecksumType", upload.detail.checksumType)
     }
 }
 
@@ -218,36 +198,5 @@ extension Request {
                 "The \(wanted.rawValue) checksum type cannot be used with the \(algorithm.rawValue) checksum algorithm.")
         }
         return (algorithm, wanted)
-    }
-}
-
-extension S3Query {
-    /// A count in the query; nil where there is none.
-    func number(_ name: String) throws(S3Error) -> Int? { try S3Query.number(name, self[name]) }
-
-    /// A count as a parameter or a header says it; nil where it says none.
-    static func number(_ name: String, _ text: String?) throws(S3Error) -> Int? {
-        guard let text, !text.isEmpty else { return nil }
-        guard let number = Int(text), (0...Int(Int32.max)).contains(number) else {
-            throw S3Error.invalidArgument("Argument \(name) must be an integer between 0 and 2147483647")
-        }
-        return number
-    }
-}
-
-/// How keys are written in XML, which in version 1.0 cannot carry every character.
-struct KeySpelling {
-    let areEncoded: Bool
-
-    init(_ query: S3Query) throws(S3Error) {
-        let asked = query["encoding-type"]
-        guard asked == nil || asked == "url" else {
-            throw S3Error.invalidArgument("Invalid Encoding Method specified in Request")
-        }
-        areEncoded = asked != nil
-    }
-
-    func spelled(_ key: [UInt8]) -> String {
-        areEncoded ? PercentEncoding.encoded(key, keepsSlashes: true) : String(decoding: key, as: UTF8.self)
     }
 }

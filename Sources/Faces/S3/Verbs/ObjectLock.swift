@@ -12,13 +12,10 @@ private let noLock = S3Error(.noSuchObjectLockConfiguration, "The specified obje
 extension S3Responder {
     func getObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         guard let retention = try await objects.retention(of: name, by: call.caller) else { throw noLock }
-        var out = XMLWriter()
-        out.declaration()
-        out.open("Retention", namespace: s3Namespace)
-        out.element("Mode", retention.mode.rawValue)
-        out.element("RetainUntilDate", retention.until)
-        out.close("Retention")
-        return xml(out.bytes)
+        return document("Retention") { out in
+            out.element("Mode", retention.mode.rawValue)
+            out.element("RetainUntilDate", retention.until)
+        }
     }
 
     func putObjectRetention(_ name: ObjectName, _ call: S3Call) async throws -> Response {
@@ -29,12 +26,7 @@ extension S3Responder {
 
     func getObjectLegalHold(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         guard let isHeld = try await objects.isHeld(name, by: call.caller) else { throw noLock }
-        var out = XMLWriter()
-        out.declaration()
-        out.open("LegalHold", namespace: s3Namespace)
-        out.element("Status", isHeld ? "ON" : "OFF")
-        out.close("LegalHold")
-        return xml(out.bytes)
+        return document("LegalHold") { out in out.element("Status", isHeld ? "ON" : "OFF") }
     }
 
     func putObjectLegalHold(_ name: ObjectName, _ call: S3Call) async throws -> Response {

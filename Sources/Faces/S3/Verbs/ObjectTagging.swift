@@ -9,12 +9,7 @@ import Objects
 extension S3Responder {
     func getObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         let (found, tags) = try await objects.tags(of: name, by: call.caller)
-        var out = XMLWriter()
-        out.declaration()
-        out.open("Tagging", namespace: s3Namespace)
-        TagSet.write(tags, to: &out)
-        out.close("Tagging")
-        return about(found, xml(out.bytes))
+        return about(found, document("Tagging") { out in TagSet.write(tags, to: &out) })
     }
 
     func putObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
@@ -28,12 +23,5 @@ extension S3Responder {
 
     func deleteObjectTagging(_ name: ObjectName, _ call: S3Call) async throws -> Response {
         about(try await objects.setTags(nil, of: name, by: call.caller), empty(.noContent))
-    }
-
-    /// An answer about a version.
-    func about(_ found: StoredObject, _ response: Response) -> Response {
-        var response = response
-        response.headers[.versionID] = found.shownVersion?.spelled
-        return response
     }
 }

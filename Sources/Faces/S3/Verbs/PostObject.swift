@@ -68,15 +68,12 @@ extension S3Responder {
         response.status = form.successStatus
         response.headers[.location] = location
         guard response.status == .created else { return response }
-        var out = XMLWriter()
-        out.declaration()
-        out.open("PostResponse")
-        out.element("Location", location)
-        out.element("Bucket", form.bucket)
-        out.element("Key", form.key.description)
-        out.element("ETag", tag)
-        out.close("PostResponse")
-        let document = xml(out.bytes)
+        let document = document("PostResponse", namespace: nil) { out in
+            out.element("Location", location)
+            out.element("Bucket", form.bucket)
+            out.element("Key", form.key.description)
+            out.element("ETag", tag)
+        }
         response.body = document.body
         response.headers.append(contentsOf: document.headers)
         return response

@@ -148,11 +148,3 @@ extension ObjectConditions {
         }
     }
 }
-
-/// A field's value without the spaces around it.
-func trimmed(_ text: some StringProtocol) -> String {
-    var rest = text[...]
-    while rest.first == " " { rest = rest.dropFirst() }
-    while rest.last == " " { rest = rest.dropLast() }
-    return String(rest)
-}
