@@ -106,10 +106,10 @@ extension PlainSettingForm {
 
 extension S3Responder {
     func getBucketSetting(_ bucket: String, _ setting: BucketSetting, _ call: S3Call) async throws -> Response {
-        try await answer(setting.form, bucket, call)
+        try await show(setting.form, bucket, call)
     }
 
-    private func answer<Form: SettingForm>(_ form: Form.Type, _ bucket: String, _ call: S3Call) async throws -> Response {
+    private func show<Form: SettingForm>(_ form: Form.Type, _ bucket: String, _ call: S3Call) async throws -> Response {
         let settings = try await objects.settings(of: bucket, for: form.readAction, by: call.caller)
         let value = form.value(in: settings)
         if value == nil, let absence = form.absence { throw absence }

@@ -23,7 +23,7 @@ extension S3Responder {
             let visitor = try WebsiteVisitor(
                 bucket: bucket, request: request, requestID: requestID,
                 circumstances: circumstances(of: request, context, chance.now()))
-            return try await answer(visit, to: visitor)
+            return try await answerVisit(visit, to: visitor)
         } catch {
             var refusal = S3Error(of: error)
             switch refusal.code {
@@ -33,23 +33,23 @@ extension S3Responder {
                 refusal.details.append(.init(name: "ResourceType", text: "OBJECT"))
             default: break
             }
-            return answer(WebsiteErrorPage(error: refusal, requestID: requestID), request)
+            return errorPage(WebsiteErrorPage(error: refusal, requestID: requestID), request)
         }
     }
 
-    private func answer(_ visit: WebsiteVisit, to visitor: WebsiteVisitor) async throws -> Response {
+    private func answerVisit(_ visit: WebsiteVisit, to visitor: WebsiteVisitor) async throws -> Response {
         switch visit.beginning {
         case .redirect(let address, let status): return redirect(to: address, status)
         case .errorDocument, .errorPage: throw S3Error.notAllowed
         case .read(let key):
             do { return try await read(key, visitor) } catch {
-                return try await answer(visit, to: visitor, refused(error, key, visitor))
+                return try await answerRefusal(of: visit, to: visitor, refused(error, key, visitor))
             }
         }
     }
 
     /// Answers where the object that the visitor wants cannot be had.
-    private func answer(_ visit: WebsiteVisit, to visitor: WebsiteVisitor, _ refusal: S3Error) async throws -> Response {
+    private func answerRefusal(of visit: WebsiteVisit, to visitor: WebsiteVisitor, _ refusal: S3Error) async throws -> Response {
         if refusal.status == 404 || refusal.status == 403, let index = visit.folderIndex, await isThere(index, visitor),
             case .redirect(let address, let status) = visit.folder
         {
@@ -68,7 +68,7 @@ extension S3Responder {
                 return response
             } catch { page.documentError = refused(error, key, visitor) }
         }
-        return answer(page, visitor.request)
+        return errorPage(page, visitor.request)
     }
 
     /// The object, or where it sends its readers.
@@ -98,7 +98,7 @@ extension S3Responder {
         Response(status: HTTPResponse.Status(code: status), headers: [.location: address, .contentLength: "0"])
     }
 
-    private func answer(_ page: WebsiteErrorPage, _ request: Request) -> Response {
+    private func errorPage(_ page: WebsiteErrorPage, _ request: Request) -> Response {
         var fields: HTTPFields = [
             .contentType: "text/html; charset=utf-8", .errorCode: page.error.code.name, .errorMessage: page.error.message,
         ]

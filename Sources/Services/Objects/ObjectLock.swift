@@ -9,6 +9,17 @@ extension ObjectsService {
     /// The longest retention.
     static let retentionDaysMax = 36_500
 
+    /// - Throws: `wrongState` where the bucket does not keep versions.
+    public func setLock(_ lock: ObjectLock, of name: String, by caller: Caller) async throws(Fault) {
+        try await update(name, for: .putBucketObjectLock, by: caller) { settings throws(Fault) in
+            guard settings.versioning == .enabled else {
+                throw Fault(
+                    .wrongState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration", kind: .bucket)
+            }
+            settings.lock = lock
+        }
+    }
+
     /// The retention of a version; nil where it has none.
     public func retention(of name: ObjectName, by caller: Caller) async throws(Fault) -> Retention? {
         try await lockable(name, for: .getRetention, by: caller).version.detail.retention
