@@ -4,7 +4,6 @@ import Crypto
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
-import Model
 import ObjectStorage
 import Objects
 

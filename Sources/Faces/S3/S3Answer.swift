@@ -5,7 +5,6 @@ import HTTPTypes
 import Hummingbird
 import Model
 import NIOCore
-import ObjectStorage
 import Objects
 
 let s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"

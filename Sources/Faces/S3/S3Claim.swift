@@ -28,10 +28,7 @@ enum S3Claim: Sendable {
         } catch { throw S3Error(error) }
         do throws(SignatureV4.Refusal) { self = .version4(try SignatureV4.Claim(request)) } catch {
             if case .missingAuthenticationToken = error { return nil }
-            if case .incompleteSignature = error, !request.isPresigned, !request.isDated {
-                throw S3Error(SignatureV2.Refusal.missingDate)
-            }
-            throw S3Error(error, isPresigned: request.isPresigned)
+            throw request.refused(for: error)
         }
     }
 
@@ -80,7 +77,7 @@ enum S3Claim: Sendable {
                     proof.chain = SignatureV4.ChunkChain(after: claim, secret: secret, keys: keys)
                 }
                 return proof
-            } catch { throw S3Error(error, isPresigned: request.isPresigned) }
+            } catch { throw request.refused(for: error) }
         case .version2(let claim):
             let whole = try secret.whole()
             do throws(SignatureV2.Refusal) {
@@ -127,9 +124,24 @@ extension SignatureV4.Request {
         headers.first { $0.name == "host" }.flatMap { BucketHost($0.value) }?.bucket
     }
 
+    private func value(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+
+    /// What S3 says to a signature that is refused: what is missing, where something is.
+    fileprivate func refused(for refusal: SignatureV4.Refusal) -> S3Error {
+        guard case .incompleteSignature = refusal else { return S3Error(refusal, isPresigned: isPresigned) }
+        if let authorization = value("authorization"), !authorization.isEmpty {
+            guard authorization.hasPrefix("AWS") else { return .invalidArgument("Unsupported Authorization Type") }
+            if rawQuery.contains("X-Amz-Signature=") { return S3Error(SignatureV2.Refusal.severalSignatures) }
+            if value("x-amz-content-sha256") == nil {
+                return .invalidRequest("Missing required header for this request: x-amz-content-sha256")
+            }
+        }
+        if !isPresigned, !isDated { return S3Error(SignatureV2.Refusal.missingDate) }
+        return S3Error(refusal, isPresigned: isPresigned)
+    }
+
     /// Whether a header says when it was signed.
-    fileprivate var isDated: Bool {
-        func value(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+    private var isDated: Bool {
         guard let text = value("x-amz-date") ?? value("date") else { return false }
         return Instant(iso8601: text) != nil || HTTPDate.parse(text) != nil
     }

@@ -3,7 +3,6 @@
 
 import Authority
 import Hummingbird
-import Model
 
 /// The condition keys of one call.
 struct S3Conditions: Sendable {

@@ -59,6 +59,7 @@ extension S3Error {
     static let requestExpired = S3Error(.accessDenied, "Request has expired")
     static let malformedAddress = S3Error(.invalidURI, "Couldn't parse the specified URI.")
     static let unknownPage = invalidArgument("The continuation token provided is incorrect")
+    static let missingBody = S3Error(.missingRequestBodyError, "Request Body is empty")
     static let malformedChunks = S3Error.invalidRequest("The chunks of the body are malformed")
 
     static func invalidArgument(_ message: String) -> S3Error { S3Error(.invalidArgument, message) }

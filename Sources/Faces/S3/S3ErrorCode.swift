@@ -23,6 +23,7 @@ extension S3Error {
         static let bucketNotEmpty = Code("BucketNotEmpty", 409)
         static let entityTooLarge = Code("EntityTooLarge")
         static let entityTooSmall = Code("EntityTooSmall")
+        static let illegalVersioningConfigurationException = Code("IllegalVersioningConfigurationException")
         static let incompleteBody = Code("IncompleteBody")
         /// Of this store, which has a disk that ends.
         static let insufficientCapacity = Code("InsufficientCapacity", 507)
@@ -62,6 +63,8 @@ extension S3Error {
         static let metadataTooLarge = Code("MetadataTooLarge")
         static let methodNotAllowed = Code("MethodNotAllowed", 405)
         static let missingContentLength = Code("MissingContentLength", 411)
+        static let missingRequestBodyError = Code("MissingRequestBodyError")
+        static let missingSecurityHeader = Code("MissingSecurityHeader")
         static let noSuchBucket = Code("NoSuchBucket", 404)
         static let noSuchBucketPolicy = Code("NoSuchBucketPolicy", 404)
         static let noSuchCORSConfiguration = Code("NoSuchCORSConfiguration", 404)

@@ -1,7 +1,6 @@
 //  What S3 can be asked: one case an operation, with what names its subject. The address and the method
 //  decide, then the sub-resource in the query (Amazon S3 API Reference, "Operations").
 
-import AWSProtocol
 import Model
 import ObjectStorage
 import Objects

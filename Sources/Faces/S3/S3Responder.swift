@@ -8,7 +8,6 @@ import Hummingbird
 import Listening
 import Logging
 import Model
-import NIOCore
 import NIOHTTPTypes
 import ObjectStorage
 import Objects

@@ -2,7 +2,6 @@
 //  is wrong with what it says.
 
 import Model
-import ObjectStorage
 import Objects
 
 /// What a caller must be allowed to be told more than that it may not.

@@ -135,13 +135,14 @@ extension ObjectsService {
     /// Finds a version that the caller may do something with, or several things at once.
     ///
     /// - Parameter forReading: Whether its body is about to be read.
-    /// - Throws: `notFound` of a key, of a version, or about the delete marker that is the current version;
+    /// - Throws: `keyTooLong`; `notFound` of a key, of a version, or about the delete marker that is the current version;
     ///   `wrongState` of a version that is a delete marker; `denied`, also where the caller may not know
     ///   whether it is there.
     public func object(
         _ name: ObjectName, for action: ObjectAction, and others: ObjectAction..., forReading: Bool = false, by caller: Caller
     ) async throws(Fault) -> StoredObject {
         let bucket = try await bucket(named: name.bucket)
+        try ObjectsService.check(name.key)
         guard let version = try await backend.find(name.key, version: name.version, in: bucket, forReading: forReading) else {
             // Who may not list is not told what there is.
             do throws(Fault) { try authorize(.listBucket, on: bucket, by: caller) } catch { throw Fault.accessDenied }

@@ -3,7 +3,8 @@
 import http.server
 import json
 import threading
-import time
+
+from objects.wire import eventually
 
 
 class Hook:
@@ -34,8 +35,7 @@ class Hook:
             if record["s3"]["bucket"]["name"] == bucket]
 
     def wait(self, bucket, count, seconds=20):
-        end = time.monotonic() + seconds
-        while len(found := self.records(bucket)) < count:
-            assert time.monotonic() < end, f"only {[record['eventName'] for record in found]}"
-            time.sleep(0.1)
-        return found
+        eventually(
+            lambda: len(self.records(bucket)) >= count, seconds,
+            lambda: f"only {[record['eventName'] for record in self.records(bucket)]}")
+        return self.records(bucket)

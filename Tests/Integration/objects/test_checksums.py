@@ -157,22 +157,19 @@ def test_signed_chunks_with_a_trailer(wire, bucket, name):
 
 
 DAMAGES = [
-    ("a byte of the second chunk", lambda body: body[:70_000] + bytes([body[70_000] ^ 1]) + body[70_001:], 403),
-    ("the first chunk's signature", lambda body: body.replace(b"chunk-signature=", b"chunk-signature=0", 1), 403),
-    ("no signature", lambda body: body.replace(b";chunk-signature=", b";", 1), 400),
-    ("the last chunk is missing", lambda body: body[:body.rindex(b"0;chunk-signature")], 400),
-    ("a chunk is missing", lambda body: body[body.index(b"\r\n10000;") + 2:], 403),
-    ("a length that is none", lambda body: b"xyz" + body[5:], 400),
+    ("a byte of the second chunk", lambda body: body[:70_000] + bytes([body[70_000] ^ 1]) + body[70_001:], (403, "SignatureDoesNotMatch")),
+    ("the first chunk's signature", lambda body: body.replace(b"chunk-signature=", b"chunk-signature=0", 1), (403, "SignatureDoesNotMatch")),
+    ("no signature", lambda body: body.replace(b";chunk-signature=", b";", 1), (400, "InvalidRequest")),
+    ("the last chunk is missing", lambda body: body[:body.rindex(b"0;chunk-signature")], (400, "IncompleteBody")),
+    ("a chunk is missing", lambda body: body[body.index(b"\r\n10000;") + 2:], (403, "SignatureDoesNotMatch")),
+    ("a length that is none", lambda body: b"xyz" + body[5:], (400, "InvalidRequest")),
 ]
 
 
-@pytest.mark.parametrize("damage, status", [case[1:] for case in DAMAGES], ids=[case[0] for case in DAMAGES])
-def test_damaged_chunks(wire, bucket, damage, status):
+@pytest.mark.parametrize("damage, refusal", [case[1:] for case in DAMAGES], ids=[case[0] for case in DAMAGES])
+def test_damaged_chunks(wire, bucket, damage, refusal):
     chunks = Chunks(wire, f"/{bucket}/k", PIECES)
-    answer = chunks.send(damage(chunks.body()))
-    assert answer.status in (400, 403) and answer.code in ("SignatureDoesNotMatch", "InvalidRequest", "IncompleteBody",
-        "InvalidChunkSizeError")
-    assert answer.status == status
+    assert chunks.send(damage(chunks.body())).refusal == refusal
     assert wire.head(f"/{bucket}/k").status == 404
 
 
@@ -194,8 +191,8 @@ def test_a_trailer_that_does_not_come(wire, bucket):
 def test_chunks_need_their_length(wire, bucket):
     answer = wire.put(
         f"/{bucket}/k", b"4\r\nbody\r\n0\r\n\r\n", payload_hash="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-        headers={"x-amz-trailer": ""})
-    assert answer.refusal in [(411, "MissingContentLength"), (400, "InvalidRequest")]
+        headers={"x-amz-trailer": "x-amz-checksum-crc32"})
+    assert answer.refusal == (411, "MissingContentLength")
 
 
 def test_the_payloads_hash(wire, bucket):
@@ -213,7 +210,7 @@ def test_two_checksums_are_one_too_many(wire, bucket):
     assert wire.put(f"/{bucket}/k", b"x", headers=headers).refusal == (400, "InvalidRequest")
     # The algorithm that is named is the one that is given.
     headers = {"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-crc32": sum_of("CRC32", b"x")}
-    assert wire.put(f"/{bucket}/k", b"x", headers=headers).refusal in [(400, "InvalidRequest"), (400, "BadDigest")]
+    assert wire.put(f"/{bucket}/k", b"x", headers=headers).refusal == (400, "InvalidRequest")
 
 
 def test_an_object_without_a_checksum_gets_one(wire, bucket):
@@ -359,4 +356,4 @@ def test_checksums_of_documents(wire, bucket, name):
     assert wire.put(f"/{bucket}", document, query="tagging", headers={header: sum_of(name, b"other")}).refusal == (
         400, "BadDigest")
     assert wire.get(f"/{bucket}", query="tagging").refusal == (404, "NoSuchTagSet")
-    assert wire.put(f"/{bucket}", document, query="tagging", headers={header: sum_of(name, document)}).status in (200, 204)
+    assert wire.put(f"/{bucket}", document, query="tagging", headers={header: sum_of(name, document)}).status == 200

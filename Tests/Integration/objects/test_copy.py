@@ -228,14 +228,13 @@ def test_a_part_by_copy(s3, bucket, source, text, first, last):
     assert read(s3, bucket, "to") == BODY[first:last + 1]
 
 
-@pytest.mark.parametrize("text", [
-    "bytes=5-", "bytes=-5", "bytes=5-1", "bytes=a-b", "0-5", "bytes=0", "bytes=0-1,3-4", "lines=0-1",
-    f"bytes=0-{len(BODY)}", f"bytes={len(BODY)}-{len(BODY) + 1}"])
-def test_ranges_that_parts_cannot_have(wire, bucket, source, text):
+@pytest.mark.parametrize("text, refusal", [(text, (400, "InvalidArgument")) for text in [
+    "bytes=5-", "bytes=-5", "bytes=5-1", "bytes=a-b", "0-5", "bytes=0", "bytes=0-1,3-4", "lines=0-1"]] + [
+    (f"bytes=0-{len(BODY)}", (416, "InvalidRange")), (f"bytes={len(BODY)}-{len(BODY) + 1}", (416, "InvalidRange"))])
+def test_ranges_that_parts_cannot_have(wire, bucket, source, text, refusal):
     query = f"partNumber=1&uploadId={start(wire, bucket)}"
     headers = {"x-amz-copy-source": f"{bucket}/from", "x-amz-copy-source-range": text}
-    answer = wire.put(f"/{bucket}/to", headers=headers, query=query)
-    assert answer.refusal in [(400, "InvalidArgument"), (416, "InvalidRange")]
+    assert wire.put(f"/{bucket}/to", headers=headers, query=query).refusal == refusal
 
 
 def test_parts_by_copy_of_versions(s3, versioned):

@@ -131,7 +131,7 @@ def test_what_is_there_without_being_set(wire, shelf, query, root):
     ["", "nothing", "<", "<Other/>", "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>"])
 def test_documents_that_are_none(wire, bucket, query, body):
     answer = wire.put(f"/{bucket}", body, query=query, headers={"Content-MD5": md5_of(body.encode())})
-    assert answer.status == 400 and answer.code in ("MalformedXML", "MissingRequestBodyError")
+    assert answer.refusal == (400, "MalformedXML" if body else "MissingRequestBodyError")
 
 
 # All that is read as a document, and what its owner is told of one that is none.
@@ -188,7 +188,7 @@ def test_documents_that_were_damaged(wire, bucket, query):
 def test_methods_that_are_not_allowed(s3, wire, bucket, method, path, query):
     fill(s3, bucket, ["k"])
     answer = wire.send(method, path.format(bucket=bucket), query=query)
-    assert answer.status in (405, 501) and answer.code in ("MethodNotAllowed", "NotImplemented")
+    assert answer.refusal == (405, "MethodNotAllowed")
     # And least of all did it do what it would without the sub-resource.
     assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 1
 
@@ -199,23 +199,23 @@ def without(*names):
 
 
 SIGNATURES = [
-    ({"changed": {"Authorization": "AWS4-HMAC-SHA256 nothing"}}, {(400, "AuthorizationHeaderMalformed")}),
-    ({"changed": {"Authorization": "Bearer token"}}, {(400, "InvalidArgument"), (400, "AuthorizationHeaderMalformed")}),
-    ({"changed": {"Authorization": ""}}, {(403, "AccessDenied")}),
-    ({"changed": without("x-amz-date")}, {(403, "AccessDenied")}), ({"changed": {"x-amz-date": ""}}, {(403, "AccessDenied")}),
-    ({"changed": {"x-amz-date": "yesterday"}}, {(403, "AccessDenied")}),
-    ({"changed": {"x-amz-date": "20100707T215304Z"}}, {(403, "SignatureDoesNotMatch")}),
+    ({"changed": {"Authorization": "AWS4-HMAC-SHA256 nothing"}}, (400, "AuthorizationHeaderMalformed")),
+    ({"changed": {"Authorization": "Bearer token"}}, (400, "InvalidArgument")),
+    ({"changed": {"Authorization": ""}}, (403, "AccessDenied")),
+    ({"changed": without("x-amz-date")}, (403, "AccessDenied")), ({"changed": {"x-amz-date": ""}}, (403, "AccessDenied")),
+    ({"changed": {"x-amz-date": "yesterday"}}, (403, "AccessDenied")),
+    ({"changed": {"x-amz-date": "20100707T215304Z"}}, (403, "SignatureDoesNotMatch")),
     ({"changed": without("x-amz-content-sha256")},
-     {(400, "InvalidRequest"), (403, "SignatureDoesNotMatch"), (400, "AuthorizationHeaderMalformed")}),
-    ({"changed": {"x-amz-content-sha256": "0" * 64}}, {(403, "SignatureDoesNotMatch"), (400, "XAmzContentSHA256Mismatch")}),
-    ({"skew": 1200}, {(403, "RequestTimeTooSkewed")}), ({"skew": -1200}, {(403, "RequestTimeTooSkewed")}),
-    ({"changed": {"x-amz-acl": "public-read"}}, {(403, "AccessDenied")}),
+     (400, "InvalidRequest")),
+    ({"changed": {"x-amz-content-sha256": "0" * 64}}, (403, "SignatureDoesNotMatch")),
+    ({"skew": 1200}, (403, "RequestTimeTooSkewed")), ({"skew": -1200}, (403, "RequestTimeTooSkewed")),
+    ({"changed": {"x-amz-acl": "public-read"}}, (403, "AccessDenied")),
 ]
 
 
-@pytest.mark.parametrize("changes, refusals", SIGNATURES, ids=[str(number) for number in range(len(SIGNATURES))])
-def test_signatures(wire, shelf, changes, refusals):
-    assert wire.get(f"/{shelf}/k", **changes).refusal in refusals
+@pytest.mark.parametrize("changes, refusal", SIGNATURES, ids=[str(number) for number in range(len(SIGNATURES))])
+def test_signatures(wire, shelf, changes, refusal):
+    assert wire.get(f"/{shelf}/k", **changes).refusal == refusal
 
 
 def test_a_signature_of_something_else(wire, shelf):
@@ -228,7 +228,7 @@ def test_a_signature_of_something_else(wire, shelf):
     key = wire.credentials.access_key
     assert changed("Authorization", "Signature=", "Signature=0").refusal == (403, "SignatureDoesNotMatch")
     assert changed("Authorization", key, "AKIAAAAAAAAAAAAAAAAA").refusal == (403, "InvalidAccessKeyId")
-    assert changed("Authorization", "aws4_request", "aws5_request").status in (400, 403)
+    assert changed("Authorization", "aws4_request", "aws5_request").refusal == (403, "SignatureDoesNotMatch")
     headers = dict(wire.signed("GET", f"/{shelf}/k", [], b""))
     for method, path, query in [("HEAD", f"/{shelf}/k", ""), ("GET", f"/{shelf}/l", ""), ("GET", f"/{shelf}/k", "acl"),
         ("DELETE", f"/{shelf}/k", "")]:
@@ -258,8 +258,7 @@ def test_signed_two_ways(s3, wire, shelf):
     url = s3.generate_presigned_url("get_object", Params={"Bucket": shelf, "Key": "k"})
     query = url.split("?", 1)[1]
     answer = wire.get(f"/{shelf}/k", query=query)
-    assert answer.status in (400, 403) and answer.code in (
-        "InvalidArgument", "InvalidRequest", "SignatureDoesNotMatch", "AuthorizationQueryParametersError")
+    assert answer.refusal == (400, "InvalidArgument")
 
 
 @pytest.mark.parametrize("key", ["k", "ü <&>", "a\nb"])
@@ -284,7 +283,7 @@ def test_errors_say_what_they_are_about(wire, shelf):
 def test_too_large_a_document(wire, bucket):
     body = "<Tagging>" + " " * (3 << 20) + "</Tagging>"
     answer = wire.put(f"/{bucket}", body, query="tagging")
-    assert answer.status == 400 and answer.code in ("MaxMessageLengthExceeded", "MalformedXML", "EntityTooLarge")
+    assert answer.refusal == (400, "MaxMessageLengthExceeded")
 
 
 @pytest.mark.parametrize("query", [

@@ -13,7 +13,7 @@ import pytest
 from disks import small_disk
 from objects.alone import Alone
 from objects.hook import Hook
-from objects.wire import refused
+from objects.wire import eventually, refused
 
 FULL = (507, "InsufficientCapacity")
 # Kept with its key, in a segment, in a file of its own.
@@ -78,15 +78,18 @@ def body_of(number, size):
     return (f"{number:09d} ".encode() * (size // 10 + 1))[:size]
 
 
-def eventually(call, seconds=30):
+def finds_room(call):
     """Calls until it is not refused for want of room."""
-    end = time.monotonic() + seconds
-    while True:
+
+    def has_room():
         try:
-            return call()
+            call()
+            return True
         except botocore.exceptions.ClientError as error:
-            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 507 and time.monotonic() < end, error
-        time.sleep(0.2)
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 507, error
+            return False
+
+    eventually(has_room)
 
 
 def check(s3, bodies, bucket="first"):
@@ -141,7 +144,7 @@ def test_filled_by_its_own_clients(filled, size):
         names = [{"Key": key} for key in listed[start:start + 1000]]
         assert "Errors" not in s3.delete_objects(Bucket="first", Delete={"Objects": names, "Quiet": True})
     check(s3, {some: bodies[some]})
-    eventually(lambda: s3.put_object(Bucket="first", Key="again", Body=body_of(1, size)))
+    finds_room(lambda: s3.put_object(Bucket="first", Key="again", Body=body_of(1, size)))
     check(s3, {some: bodies[some], "again": body_of(1, size)})
     assert "all are as they were written" in filled.store.karri("objects", "check").stdout
     filled.store.stop()
@@ -204,7 +207,7 @@ def test_others_fill_the_disk(filled):
     s3.delete_object(Bucket="first", Key="parts")
     assert filled.store.process.poll() is None
     filled.make_room()
-    eventually(lambda: s3.put_object(Bucket="first", Key="new", Body=body_of(9, 3_000_000)))
+    finds_room(lambda: s3.put_object(Bucket="first", Key="new", Body=body_of(9, 3_000_000)))
     check(s3, bodies | {"new": body_of(9, 3_000_000)})
     assert "all are as they were written" in filled.store.karri("objects", "check").stdout
     filled.store.stop()
@@ -226,7 +229,7 @@ def test_a_start_on_a_full_disk(filled, number):
         del bodies[f"{size}-0"]
     check(s3, bodies)
     filled.make_room()
-    eventually(lambda: s3.put_object(Bucket="first", Key="new", Body=body_of(9, 200_000)))
+    finds_room(lambda: s3.put_object(Bucket="first", Key="new", Body=body_of(9, 200_000)))
     check(s3, bodies | {"new": body_of(9, 200_000)})
     filled.store.stop()
     filled.store.check_files()
@@ -249,7 +252,7 @@ def test_a_start_without_any_room(filled):
     filled.store.begun = filled.store.log_path.stat().st_size
     filled.store.start()
     check(filled.store.client(), bodies)
-    eventually(lambda: filled.store.client().put_object(Bucket="first", Key="new", Body=b"x"))
+    finds_room(lambda: filled.store.client().put_object(Bucket="first", Key="new", Body=b"x"))
 
 
 def test_uploads_that_the_disk_ends_under(filled):
@@ -330,16 +333,12 @@ def test_what_the_store_notes_of_itself(filled):
         assert store.process.poll() is None
         assert s3.get_object(Bucket="first", Key="k11")["Body"].read() == body_of(11, 9_000)
         filled.make_room()
-        eventually(lambda: s3.put_object(Bucket="first", Key="after", Body=b"x"))
+        finds_room(lambda: s3.put_object(Bucket="first", Key="after", Body=b"x"))
         # What was told then may be lost, what is told now is not.
-        end = time.monotonic() + 30
-        while not any(record["s3"]["object"]["key"] == "after" for record in hook.records("first")):
-            assert time.monotonic() < end
-            time.sleep(0.2)
-        while not any(b"REST.PUT.OBJECT after" in s3.get_object(Bucket="logs", Key=entry["Key"])["Body"].read()
-                      for entry in s3.list_objects_v2(Bucket="logs").get("Contents", [])):
-            assert time.monotonic() < end
-            time.sleep(0.2)
+        eventually(lambda: any(record["s3"]["object"]["key"] == "after" for record in hook.records("first")))
+        eventually(lambda: any(
+            b"REST.PUT.OBJECT after" in s3.get_object(Bucket="logs", Key=entry["Key"])["Body"].read()
+            for entry in s3.list_objects_v2(Bucket="logs").get("Contents", [])))
         assert json.loads(store.karri("objects", "workers", "--json").stdout)
     finally:
         hook.server.shutdown()

@@ -205,7 +205,10 @@ def test_a_token_goes_on(wire, s3, shelf):
     # Where both are said, the token counts.
     both = s3.list_objects_v2(Bucket=shelf, ContinuationToken=token, StartAfter="a")
     assert listed(both)[0] == KEYS[4:] and both["StartAfter"] == "a"
-    for wrong in ["", "!", "no token"]:
+    # One that says nothing is none.
+    empty = wire.get(f"/{shelf}", query="list-type=2&continuation-token=")
+    assert empty.texts("Contents/Key") == KEYS and empty.text("ContinuationToken") == ""
+    for wrong in ["!", "no token"]:
         query = f"list-type=2&continuation-token={urllib.parse.quote(wrong)}"
         assert wire.get(f"/{shelf}", query=query).refusal == (400, "InvalidArgument")
 

@@ -11,7 +11,7 @@ import botocore.exceptions
 import pytest
 
 from clouds import run_cloud
-from objects.wire import refused
+from objects.wire import eventually, refused
 
 # One field of a line: in brackets, in quotes, or without blanks.
 FIELD = re.compile(r'\[[^]]*\]|"[^"]*"|[^ ]+')
@@ -67,14 +67,6 @@ def delivered(s3, target, prefix="log/"):
             assert len(fields) == len(NAMES) and " ".join(fields) == line
             records.append(dict(zip(NAMES, fields)))
     return records
-
-
-def eventually(check, seconds=15):
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end, "in vain"
-        time.sleep(0.2)
-    return found
 
 
 def test_the_setting(s3, buckets):

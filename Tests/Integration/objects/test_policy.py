@@ -71,7 +71,7 @@ MALFORMED = [
 def test_policies_that_are_malformed(wire, bucket, text):
     text = text if isinstance(text, str) else json.dumps(text)
     answer = wire.put(f"/{bucket}", text.replace("{bucket}", bucket), query="policy")
-    assert answer.status == 400 and answer.code in ("MalformedPolicy", "MissingRequestBodyError")
+    assert answer.refusal == (400, "MalformedPolicy" if text else "MissingRequestBodyError")
     assert wire.get(f"/{bucket}", query="policy").refusal == (404, "NoSuchBucketPolicy")
 
 
@@ -227,7 +227,7 @@ def test_the_owner_is_never_shut_out_of_the_policy(s3, other, bucket, say):
     say(bucket, statement(bucket, "s3:*", effect="Deny"))
     assert refused(s3.list_objects_v2, Bucket=bucket) == (403, "AccessDenied")
     assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"][0]["Effect"] == "Deny"
-    assert refused(other.delete_bucket_policy, Bucket=bucket)[0] in (403, 405)
+    assert refused(other.delete_bucket_policy, Bucket=bucket) == (403, "AccessDenied")
     s3.delete_bucket_policy(Bucket=bucket)
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 

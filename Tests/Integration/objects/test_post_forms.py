@@ -189,18 +189,18 @@ def test_how_long_the_file_may_be(wire, bucket, poster, least, most, status, cod
     assert wire.head(f"/{bucket}/k").status == (200 if status == 204 else 404)
 
 
-@pytest.mark.parametrize("conditions, changed, refusals", [
-    ([["content-length-range", -1, 10]], {}, {(400, "InvalidPolicyDocument")}),
-    ([["content-length-range", 10, 1]], {}, {(400, "InvalidPolicyDocument")}),
-    ([["content-length-range", 1]], {}, {(400, "InvalidPolicyDocument")}),
-    ([["like", "$key", "k"]], {}, {(400, "InvalidPolicyDocument")}), ([[]], {}, {(400, "InvalidPolicyDocument")}),
-    ([{"acl": "private", "key": "k"}], {}, {(400, "InvalidPolicyDocument")}),
-    ([["eq", "$key", "k"]], {"expiration": "tomorrow"}, {(400, "InvalidPolicyDocument")}),
-    ([["eq", "$key", "k"]], {"conditions": "none"}, {(400, "InvalidPolicyDocument")}),
-    ([["eq", "$key", "k"]], {"expiration": None}, {(400, "InvalidPolicyDocument")}),
-    ([["eq", "$key", "k"]], {"expiration": "2001-01-01T00:00:00.000Z"}, {(403, "AccessDenied")})])
-def test_policies_that_are_wrong(wire, bucket, poster, conditions, changed, refusals):
-    assert poster.send([("key", "k")], conditions, changed=changed).refusal in refusals
+@pytest.mark.parametrize("conditions, changed, refusal", [
+    ([["content-length-range", -1, 10]], {}, (400, "InvalidPolicyDocument")),
+    ([["content-length-range", 10, 1]], {}, (400, "InvalidPolicyDocument")),
+    ([["content-length-range", 1]], {}, (400, "InvalidPolicyDocument")),
+    ([["like", "$key", "k"]], {}, (400, "InvalidPolicyDocument")), ([[]], {}, (400, "InvalidPolicyDocument")),
+    ([{"acl": "private", "key": "k"}], {}, (400, "InvalidPolicyDocument")),
+    ([["eq", "$key", "k"]], {"expiration": "tomorrow"}, (400, "InvalidPolicyDocument")),
+    ([["eq", "$key", "k"]], {"conditions": "none"}, (400, "InvalidPolicyDocument")),
+    ([["eq", "$key", "k"]], {"expiration": None}, (400, "InvalidPolicyDocument")),
+    ([["eq", "$key", "k"]], {"expiration": "2001-01-01T00:00:00.000Z"}, (403, "AccessDenied"))])
+def test_policies_that_are_wrong(wire, bucket, poster, conditions, changed, refusal):
+    assert poster.send([("key", "k")], conditions, changed=changed).refusal == refusal
     assert wire.head(f"/{bucket}/k").status == 404
 
 
@@ -208,8 +208,7 @@ def test_a_policy_without_parts(poster, wire, bucket):
     for document in ["{}", '{"expiration": "2099-01-01T00:00:00Z"}', '{"conditions": []}', "nothing", ""]:
         policy = base64.b64encode(document.encode()).decode()
         body, kind = form([("key", "k")] + poster.signed(policy))
-        answer = poster.raw(body, kind)
-        assert answer.status in (400, 403) and answer.code in ("InvalidPolicyDocument", "InvalidArgument", "AccessDenied")
+        assert poster.raw(body, kind).refusal == (400, "InvalidPolicyDocument")
     assert wire.head(f"/{bucket}/k").status == 404
 
 
@@ -229,8 +228,7 @@ def test_signatures_of_forms(poster, wire, bucket, stranger):
     assert send([(name, other if name == "policy" else value) for name, value in good]).refusal == (403, "SignatureDoesNotMatch")
     # A field of the signature that is missing.
     for missing in ["policy", "x-amz-signature", "x-amz-credential", "x-amz-date", "x-amz-algorithm"]:
-        answer = send([pair for pair in good if pair[0] != missing])
-        assert answer.status in (400, 403)
+        assert send([pair for pair in good if pair[0] != missing]).refusal == (400, "InvalidArgument"), missing
     assert wire.head(f"/{bucket}/k").status == 404
     # Whoever signs needs the right too.
     assert send(poster.signed(policy, stranger.key, stranger.secret)).refusal == (403, "AccessDenied")
@@ -254,13 +252,11 @@ def test_another_buckets_policy(poster, make_bucket, open_wire):
 
 def test_forms_that_are_none(poster, wire, bucket):
     body, kind = form([("key", "k")] + poster.signed(poster.policy([["starts-with", "$key", ""]])))
-    for other in ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"]:
-        answer = poster.raw(body, other)
-        assert answer.status in (400, 405, 412, 501), other
-    assert poster.raw(b"", kind).status == 400
-    assert poster.raw(body[:len(body) // 2], kind).status == 400
-    assert poster.send([("key", "k")], file=None).refusal in [(400, "InvalidArgument"),
-        (400, "IncorrectNumberOfFilesInPostRequest")]
+    for other in ["text/plain", "application/x-www-form-urlencoded"]:
+        assert poster.raw(body, other).refusal == (412, "PreconditionFailed"), other
+    for broken, of in [(body, "multipart/form-data"), (b"", kind), (body[:len(body) // 2], kind)]:
+        assert poster.raw(broken, of).refusal == (400, "MalformedPOSTRequest")
+    assert poster.send([("key", "k")], file=None).refusal == (400, "InvalidArgument")
     assert poster.send([]).refusal == (400, "InvalidArgument")
     assert poster.send([("key", "")]).refusal == (400, "InvalidArgument")
     assert poster.send([("key", "k" * 1025)]).refusal == (400, "KeyTooLongError")
@@ -269,10 +265,9 @@ def test_forms_that_are_none(poster, wire, bucket):
 
 def test_what_comes_after_the_file_is_not_heard(s3, bucket, poster):
     answer = poster.send([("key", "k")], [["starts-with", "$key", ""]], after=[("acl", "public-read"), ("x-amz-meta-a", "b")])
-    assert answer.status in (204, 400)
-    if answer.status == 204:
-        assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {}
-        assert len(s3.get_object_acl(Bucket=bucket, Key="k")["Grants"]) == 1
+    assert answer.status == 204
+    assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {}
+    assert len(s3.get_object_acl(Bucket=bucket, Key="k")["Grants"]) == 1
 
 
 def test_a_damaged_file(wire, bucket, poster):

@@ -189,7 +189,7 @@ def test_a_client_that_goes_in_the_middle(wire, bucket):
 
 @pytest.mark.parametrize("length", ["-1", "many", ""])
 def test_a_length_that_is_none(wire, bucket, length):
-    assert wire.put(f"/{bucket}/k", b"", changed={"Content-Length": length}).status in (400, 411)
+    assert wire.put(f"/{bucket}/k", b"", changed={"Content-Length": length}).status == 400
     assert wire.head(f"/{bucket}/k").status == 404
 
 
@@ -270,7 +270,7 @@ def test_removal_of_a_thousand_at_most(wire, bucket):
 def test_removals_that_are_malformed(wire, bucket, document):
     body = document.encode()
     answer = wire.post(f"/{bucket}", body, query="delete", headers={"Content-MD5": md5_of(body)})
-    assert answer.status == 400 and answer.code in ("MalformedXML", "MissingRequestBodyError", "UserKeyMustBeSpecified")
+    assert answer.refusal == (400, "MalformedXML" if document else "MissingRequestBodyError")
 
 
 def test_removal_of_many_needs_a_digest(wire, bucket):
@@ -297,15 +297,12 @@ def test_attributes(s3, bucket):
         assert set(one) == {name, "LastModified", "ResponseMetadata"}
 
 
-@pytest.mark.parametrize("headers, refusal", [
-    ({}, (400, "InvalidRequest")),
-    ({"x-amz-object-attributes": "Colour"}, (400, "InvalidArgument")),
-    ({"x-amz-object-attributes": "ETag,Colour"}, (400, "InvalidArgument")),
-])
-def test_attributes_that_there_are_not(wire, bucket, headers, refusal):
+@pytest.mark.parametrize("headers", [
+    {}, {"x-amz-object-attributes": "Colour"}, {"x-amz-object-attributes": "ETag,Colour"}])
+def test_attributes_that_there_are_not(wire, bucket, headers):
     wire.put(f"/{bucket}/k", b"x")
     answer = wire.get(f"/{bucket}/k", query="attributes", headers=headers)
-    assert answer.status == refusal[0] and answer.code in (refusal[1], "InvalidArgument")
+    assert answer.refusal == (400, "InvalidArgument")
 
 
 def test_attributes_of_what_is_not_there(s3, bucket):

@@ -80,9 +80,12 @@ SUBRESOURCES = [
     "cors", "tagging"]
 
 
+UNSET = {"lifecycle", "policy", "website", "cors", "tagging"}
+
+
 @pytest.mark.parametrize("name", SUBRESOURCES)
 def test_subresources_are_signed(hand, bucket, name):
-    assert hand.send("GET", f"/{bucket}", query=name, resource=f"/{bucket}?{name}").status in (200, 404)
+    assert hand.send("GET", f"/{bucket}", query=name, resource=f"/{bucket}?{name}").status == (404 if name in UNSET else 200)
     assert hand.send("GET", f"/{bucket}", query=name, resource=f"/{bucket}").refusal == (403, "SignatureDoesNotMatch")
 
 
@@ -106,7 +109,7 @@ def test_headers_and_dates(hand, bucket):
     assert hand.open_wire.get(path, headers={**headers, "Authorization": "AWS AKIAAAAAAAAAAAAAAAAA:AAAA"}).refusal == (
         403, "InvalidAccessKeyId")
     for malformed in ["AWS", "AWS x", "AWS :", "AWS a:b:c"]:
-        assert hand.open_wire.get(path, headers={**headers, "Authorization": malformed}).status in (400, 403)
+        assert hand.open_wire.get(path, headers={**headers, "Authorization": malformed}).refusal == (400, "InvalidArgument"), malformed
     assert hand.send("DELETE", path).status == 204
 
 

@@ -4,10 +4,11 @@ removed meanwhile, and the room that it takes is free once they have it."""
 import contextlib
 import os
 import socket
-import time
 import urllib.parse
 
 import pytest
+
+from objects.wire import eventually
 
 PART = 6 << 20
 # More than lies between the two sides on its way.
@@ -43,13 +44,6 @@ def files(store):
     return [path for path in (store.root / "var/lib/karri/objects").glob("shard-*/bodies/*/*") if path.is_file()]
 
 
-def wait_until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def upload(s3, key, parts, **how):
     made = s3.create_multipart_upload(Bucket="first", Key=key, **how)["UploadId"]
     tags = [
@@ -83,10 +77,10 @@ def test_an_object_of_parts_is_read_to_its_end(alone, how, fate):
         s3.put_object(Bucket="first", Key="other", Body=os.urandom(3_000_000))
         [other] = set(files(alone)) - held
         s3.delete_object(Bucket="first", Key="other")
-        wait_until(lambda: not other.exists())
+        eventually(lambda: not other.exists())
         assert set(files(alone)) == held
         assert rest() == b"".join(parts)
-    wait_until(lambda: not files(alone))
+    eventually(lambda: not files(alone))
     if fate == "replaced":
         assert s3.get_object(Bucket="first", Key="k")["Body"].read() == b"new"
 
@@ -100,7 +94,7 @@ def test_an_object_in_one_file_is_read_to_its_end(alone, how):
     with a_slow_reader(s3.generate_presigned_url("get_object", Params={"Bucket": "first", "Key": "k"})) as rest:
         s3.delete_object(Bucket="first", Key="k")
         # An open file needs no name.
-        wait_until(lambda: not files(alone))
+        eventually(lambda: not files(alone))
         assert rest() == body
 
 
@@ -110,7 +104,7 @@ def test_a_reader_that_goes_away_keeps_nothing(alone):
     upload(s3, "k", [os.urandom(PART) for _ in range(PARTS)])
     with a_slow_reader(s3.generate_presigned_url("get_object", Params={"Bucket": "first", "Key": "k"})):
         s3.delete_object(Bucket="first", Key="k")
-    wait_until(lambda: not files(alone))
+    eventually(lambda: not files(alone))
 
 
 @pytest.mark.parametrize("how", [{}, {"ServerSideEncryption": "AES256"}], ids=["plain", "encrypted"])

@@ -64,7 +64,7 @@ def test_tags_in_a_header(wire, s3, bucket, header, expected):
 
 
 EDGES = [
-    ({f"k{number}": "v" for number in range(10)}, None), ({f"k{number}": "v" for number in range(11)}, "BadRequest"),
+    ({f"k{number}": "v" for number in range(10)}, None), ({f"k{number}": "v" for number in range(11)}, "InvalidTag"),
     ({"k" * 128: "v"}, None), ({"k" * 129: "v"}, "InvalidTag"), ({"ü" * 128: "v"}, None),
     ({"k": "v" * 256}, None), ({"k": "v" * 257}, "InvalidTag"), ({"k": ""}, None),
     ({"a b+c-d=e.f_g:h/i@j": "ü 日本 +-=._:/@"}, None), ({"aws:reserved": "v"}, "InvalidTag"),
@@ -78,10 +78,9 @@ def test_what_tags_may_be(s3, bucket, pairs, code):
     document = {"TagSet": [{"Key": key, "Value": value} for key, value in pairs.items()]}
     header = urllib.parse.urlencode(pairs)
     if code:
-        codes = [(400, code), (400, "InvalidTag")]
-        assert refused(s3.put_object_tagging, **asked, Tagging=document) in codes
-        assert refused(s3.put_object, **asked, Body=b"y", Tagging=header) in codes
-        assert refused(s3.create_multipart_upload, **asked, Tagging=header) in codes
+        assert refused(s3.put_object_tagging, **asked, Tagging=document) == (400, code)
+        assert refused(s3.put_object, **asked, Body=b"y", Tagging=header) == (400, code)
+        assert refused(s3.create_multipart_upload, **asked, Tagging=header) == (400, code)
         assert s3.get_object_tagging(**asked)["TagSet"] == [] and read(s3, bucket, "k") == b"x"
         return
     s3.put_object_tagging(**asked, Tagging=document)
@@ -95,7 +94,7 @@ def test_a_tag_without_a_name(wire, bucket):
     wire.put(f"/{bucket}/k", b"x")
     for path in (f"/{bucket}/k", f"/{bucket}"):
         answer = wire.put(path, document, query="tagging", headers={"Content-MD5": md5_of(document.encode())})
-        assert answer.refusal in [(400, "InvalidTag"), (400, "MalformedXML")]
+        assert answer.refusal == (400, "InvalidTag")
 
 
 def test_one_key_twice(s3, wire, bucket):
@@ -103,7 +102,7 @@ def test_one_key_twice(s3, wire, bucket):
     twice = {"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]}
     assert refused(s3.put_object_tagging, Bucket=bucket, Key="k", Tagging=twice) == (400, "InvalidTag")
     assert refused(s3.put_bucket_tagging, Bucket=bucket, Tagging=twice) == (400, "InvalidTag")
-    assert wire.put(f"/{bucket}/k", b"", headers={"x-amz-tagging": "a=1&a=2"}).refusal[0] == 400
+    assert wire.put(f"/{bucket}/k", b"", headers={"x-amz-tagging": "a=1&a=2"}).refusal == (400, "InvalidTag")
 
 
 @pytest.mark.parametrize("document", [
@@ -125,7 +124,7 @@ def test_tags_of_what_is_not_there(s3, bucket):
 
 def test_tags_of_a_bucket(s3, bucket):
     assert refused(s3.get_bucket_tagging, Bucket=bucket) == (404, "NoSuchTagSet")
-    assert status(s3.put_bucket_tagging(Bucket=bucket, Tagging=tags(a="1", b="2"))) in (200, 204)
+    assert status(s3.put_bucket_tagging(Bucket=bucket, Tagging=tags(a="1", b="2"))) == 200
     assert known(s3.get_bucket_tagging(Bucket=bucket)) == {"a": "1", "b": "2"}
     s3.put_bucket_tagging(Bucket=bucket, Tagging=tags(c="3"))
     assert known(s3.get_bucket_tagging(Bucket=bucket)) == {"c": "3"}

@@ -32,7 +32,7 @@ def test_states(s3, wire, bucket):
     ("<VersioningConfiguration><Status>Enabled</Status>", (400, "MalformedXML"))])
 def test_states_that_there_are_not(s3, wire, bucket, document, refusal):
     answer = wire.put(f"/{bucket}", document, query="versioning")
-    assert answer.status == refusal[0] and answer.code in (refusal[1], "MalformedXML")
+    assert answer.refusal == refusal
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
 
 
@@ -242,7 +242,7 @@ def test_what_is_said_of_one_version(s3, versioned):
 def test_what_is_said_of_a_marker(s3, versioned, call, more):
     put(s3, versioned, b"x")
     marker = s3.delete_object(Bucket=versioned, Key="k")["VersionId"]
-    assert refused(getattr(s3, call), Bucket=versioned, Key="k", **more)[0] in (404, 405)
+    assert refused(getattr(s3, call), Bucket=versioned, Key="k", **more) == (404, "NoSuchKey")
     assert refused(getattr(s3, call), Bucket=versioned, Key="k", VersionId=marker, **more) == (405, "MethodNotAllowed")
 
 

@@ -16,7 +16,7 @@ import botocore.exceptions
 import pytest
 
 from clouds import PROGRAM
-from objects.wire import refused
+from objects.wire import eventually, refused
 
 
 def test_the_store_alone(alone):
@@ -58,7 +58,7 @@ def test_a_broken_list_of_users_is_warned_of(alone):
         client.list_buckets()
         return alone.log_path.read_text().count(f"{users} is no list of users")
 
-    wait_for(lambda: warnings() == 1, warnings)
+    eventually(lambda: warnings() == 1, else_told=warnings)
     time.sleep(3)
     assert warnings() == 1
     users.write_text(good)
@@ -152,16 +152,9 @@ def test_workers_are_paused_and_slowed(alone):
     assert workers["lifecycle"]["state"] == "paused" and workers["scrub"]["pace"] == 20
     alone.karri("objects", "resume", "lifecycle")
     s3 = alone.client()
-    wait_for(lambda: s3.list_objects_v2(Bucket="first")["KeyCount"] == 1, alone.workers)
+    eventually(lambda: s3.list_objects_v2(Bucket="first")["KeyCount"] == 1, else_told=alone.workers)
     assert [entry["Key"] for entry in s3.list_objects_v2(Bucket="first")["Contents"]] == ["new/k"]
     assert alone.karri("objects", "pause", "none", check=False).returncode == 1
-
-
-def wait_for(is_so, what):
-    end = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < end, what()
-        time.sleep(0.1)
 
 
 def stored(alone, folder):
@@ -187,12 +180,12 @@ def test_garbage_waits_for_its_worker(alone):
     assert len(stored(alone, "bodies")) == 2 and alone.workers()["garbage"]["state"] == "paused"
     alone.karri("objects", "pace", "garbage", "50")
     alone.karri("objects", "resume", "garbage")
-    wait_for(lambda: len(stored(alone, "bodies")) == 1, alone.workers)
-    wait_for(lambda: alone.workers()["garbage"]["last"] == "1 files removed", alone.workers)
+    eventually(lambda: len(stored(alone, "bodies")) == 1, else_told=alone.workers)
+    eventually(lambda: alone.workers()["garbage"]["last"] == "1 files removed", else_told=alone.workers)
     assert (alone.workers()["garbage"]["pace"], alone.workers()["garbage"]["rounds"]) == (50, 1)
     # And from then on by itself.
     alone.client().delete_object(Bucket="first", Key="kept")
-    wait_for(lambda: not stored(alone, "bodies"), alone.workers)
+    eventually(lambda: not stored(alone, "bodies"), else_told=alone.workers)
 
 
 def test_compaction_waits_for_its_worker(alone):
@@ -209,19 +202,19 @@ def test_compaction_waits_for_its_worker(alone):
     time.sleep(2)
     assert stored(alone, "segments") == segments
     alone.karri("objects", "resume", "compaction")
-    wait_for(lambda: len(stored(alone, "segments") & segments) == 1, alone.workers)
-    wait_for(lambda: "4194304 bytes moved, 1 segments removed" == alone.workers()["compaction"]["last"], alone.workers)
+    eventually(lambda: len(stored(alone, "segments") & segments) == 1, else_told=alone.workers)
+    eventually(lambda: "4194304 bytes moved, 1 segments removed" == alone.workers()["compaction"]["last"], else_told=alone.workers)
     # What is sparse already when its segment is full wakes nobody: a round by hand finds it.
     [full] = stored(alone, "segments")
     for number in range(60, 72):
         s3.delete_object(Bucket="first", Key=f"k{number:03}")
-    wait_for(lambda: alone.workers()["compaction"]["state"] == "idle", alone.workers)
+    eventually(lambda: alone.workers()["compaction"]["state"] == "idle", else_told=alone.workers)
     fill(range(100, 160))
     time.sleep(2)
     for number in range(100, 148):
         s3.delete_object(Bucket="first", Key=f"k{number:03}")
     alone.karri("objects", "run", "compaction")
-    wait_for(lambda: full not in stored(alone, "segments"), alone.workers)
+    eventually(lambda: full not in stored(alone, "segments"), else_told=alone.workers)
     listed = {entry["Key"] for entry in s3.list_objects_v2(Bucket="first")["Contents"]}
     assert listed == {f"k{number:03}" for number in range(148, 160)}
     assert all(s3.get_object(Bucket="first", Key=key)["Body"].read() == body for key in listed)

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import http.client
 import os
+import time
 import urllib.parse
 import xml.etree.ElementTree
 
@@ -137,6 +138,15 @@ class Wire:
 
     def delete(self, path, **more):
         return self.send("DELETE", path, **more)
+
+
+def eventually(check, seconds=30, else_told=lambda: "in vain"):
+    """What a check gives once that is something."""
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, else_told()
+        time.sleep(0.1)
+    return found
 
 
 def refused(call, **arguments):

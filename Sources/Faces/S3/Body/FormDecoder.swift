@@ -3,7 +3,6 @@
 //  no I/O.
 
 import Glibc
-import Model
 import NIOCore
 
 /// A field of a form.

@@ -5,7 +5,6 @@ import AWSProtocol
 import Authority
 import HTTPTypes
 import Hummingbird
-import Model
 import ObjectStorage
 
 /// The fields of a form, with their variables expanded.

@@ -1,7 +1,6 @@
 //  A request's body as the service takes it: asked for when it is wanted, out of its frames, and checked
 //  by the time it ends.
 
-import AWSProtocol
 import Hummingbird
 import Model
 import NIOCore
@@ -117,7 +116,14 @@ extension S3Call {
 
     /// The XML document in the body.
     func document(_ root: String, bytesMax: Int = documentBytesMax) async throws -> XMLElement {
-        try XMLElement(document: try await wholeBody(bytesMax: bytesMax), root: root)
+        try XMLElement(document: try await requiredBody(bytesMax: bytesMax), root: root)
+    }
+
+    /// The body in memory, of a call that is nothing without one.
+    func requiredBody(bytesMax: Int = documentBytesMax, orElse missing: S3Error = .missingBody) async throws -> [UInt8] {
+        let bytes = try await wholeBody(bytesMax: bytesMax)
+        guard !bytes.isEmpty else { throw missing }
+        return bytes
     }
 
     /// The body in memory, once its checks are made.

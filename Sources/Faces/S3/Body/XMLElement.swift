@@ -2,7 +2,6 @@
 //  of the document: no network, no entities, no document type.
 
 import CLibXML
-import Model
 
 /// An element with what is in it.
 struct XMLElement: Sendable, Hashable {

@@ -3,7 +3,6 @@
 import AWSProtocol
 import HTTPTypes
 import Hummingbird
-import Model
 import ObjectStorage
 import Objects
 

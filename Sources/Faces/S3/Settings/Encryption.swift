@@ -1,7 +1,6 @@
 //  How a bucket's new objects are encrypted where they say nothing of their own.
 
 import AWSProtocol
-import Model
 import ObjectStorage
 import Objects
 

@@ -1,7 +1,6 @@
 //  What blocks public access to a bucket.
 
 import AWSProtocol
-import Model
 import ObjectStorage
 import Objects
 

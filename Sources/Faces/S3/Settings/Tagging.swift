@@ -1,9 +1,6 @@
 //  Tags as documents and headers have them.
 
 import AWSProtocol
-import HTTPTypes
-import Hummingbird
-import Model
 import ObjectStorage
 import Objects
 

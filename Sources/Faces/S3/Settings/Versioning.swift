@@ -14,7 +14,10 @@ enum VersioningForm: SettingForm {
 
     static func read(_ document: XMLElement) throws -> Versioning? {
         if document["MfaDelete"]?.text == "Enabled" { throw S3Error.notImplemented("MfaDelete") }
-        guard let state = document["Status"].flatMap({ Versioning(rawValue: $0.text) }) else { throw XMLElement.malformed }
+        guard let status = document["Status"] else {
+            throw S3Error(.illegalVersioningConfigurationException, "The Versioning element must be specified")
+        }
+        guard let state = Versioning(rawValue: status.text) else { throw XMLElement.malformed }
         return state
     }
 

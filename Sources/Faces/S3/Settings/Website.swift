@@ -1,7 +1,6 @@
 //  A bucket as a website (Amazon S3 API Reference, "PutBucketWebsite").
 
 import AWSProtocol
-import Model
 import ObjectStorage
 import Objects
 

@@ -1,7 +1,6 @@
 //  GetBucketAcl, PutBucketAcl, GetObjectAcl, PutObjectAcl, and lists in the headers of other calls.
 
 import AWSProtocol
-import HTTPTypes
 import Hummingbird
 import Model
 import ObjectStorage
@@ -65,7 +64,8 @@ extension S3Call {
             try await discardBody()
             return asked
         }
-        let bytes = try await wholeBody(bytesMax: S3Call.noteBytesMax)
+        let missing = S3Error(.missingSecurityHeader, "Your request was missing a required header")
+        let bytes = try await requiredBody(bytesMax: S3Call.noteBytesMax, orElse: missing)
         guard let document = try? XMLElement(document: bytes, root: "AccessControlPolicy") else { throw malformedACL }
         guard let list = document["AccessControlList"] else { throw malformedACL }
         guard let owner = document["Owner"]?["ID"]?.text else { throw malformedACL }

@@ -2,7 +2,6 @@
 
 import AWSProtocol
 import Hummingbird
-import Model
 import NIOCore
 import ObjectStorage
 import Objects
@@ -19,7 +18,7 @@ extension S3Responder {
 
     func putBucketPolicy(_ bucket: String, _ call: S3Call) async throws -> Response {
         let text = try await asked(call, by: .bucket(bucket, .putBucketPolicy)) {
-            guard let text = String(validating: try await call.wholeBody(), as: UTF8.self) else {
+            guard let text = String(validating: try await call.requiredBody(), as: UTF8.self) else {
                 throw S3Error(.malformedPolicy, "Policies must be valid JSON and the first byte must be '{'")
             }
             return text

@@ -6,7 +6,6 @@ import Hummingbird
 import Listening
 import Model
 import NIOCore
-import ObjectStorage
 import Objects
 
 extension S3Responder {

@@ -4,7 +4,6 @@
 import AWSProtocol
 import HTTPTypes
 import Hummingbird
-import Model
 import ObjectStorage
 import Objects
 
@@ -163,7 +162,8 @@ extension S3Responder {
 extension S3Call {
     /// The parts in the body that an object is to be made of.
     fileprivate func namedParts() async throws -> [NamedPart] {
-        let parts = try await document("CompleteMultipartUpload").all("Part").map { part in
+        let document = try XMLElement(document: try await wholeBody(), root: "CompleteMultipartUpload")
+        let parts = try document.all("Part").map { part in
             guard let number = try part.integer("PartNumber"), let tag = part["ETag"]?.text else { throw XMLElement.malformed }
             var checksums: [String: String] = [:]
             for algorithm in ChecksumAlgorithm.allCases {

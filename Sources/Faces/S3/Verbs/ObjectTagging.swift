@@ -2,8 +2,6 @@
 
 import AWSProtocol
 import Hummingbird
-import Model
-import ObjectStorage
 import Objects
 
 extension S3Responder {

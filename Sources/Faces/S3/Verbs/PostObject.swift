@@ -7,7 +7,6 @@ import HTTPTypes
 import Hummingbird
 import Identity
 import Listening
-import Model
 import ObjectStorage
 import Objects
 

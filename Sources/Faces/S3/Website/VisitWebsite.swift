@@ -5,7 +5,6 @@ import Authority
 import HTTPTypes
 import Hummingbird
 import Listening
-import Model
 import NIOCore
 import ObjectStorage
 import Objects

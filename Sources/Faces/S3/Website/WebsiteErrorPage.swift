@@ -3,7 +3,6 @@
 import AWSProtocol
 import HTTPTypes
 import Hummingbird
-import NIOCore
 
 /// A refusal, as a page in HTML.
 struct WebsiteErrorPage: Sendable {
