@@ -10,6 +10,7 @@ import boto3
 import botocore.config
 
 from clouds import PROGRAM, free_port
+from objects.wire import Wire
 
 
 class Alone:
@@ -49,6 +50,10 @@ class Alone:
             "s3", endpoint_url=f"http://127.0.0.1:{self.port}", region_name="us-east-1",
             aws_access_key_id=users[user]["accessKey"], aws_secret_access_key=users[user]["secretKey"],
             config=botocore.config.Config(retries={"max_attempts": 1}))
+
+    def wire(self):
+        user = json.loads((self.root / "etc/karri/users.json").read_text())["users"][0]
+        return Wire(self.port, "us-east-1", user["accessKey"], user["secretKey"])
 
     def karri(self, *arguments, check=True):
         done = subprocess.run(
