@@ -146,8 +146,7 @@ let house: [Part] = [
     Part(
         name: "S3", folder: "Faces/S3",
         uses: [
-            "Model", "AWSProtocol", "Listening", "Meters", "Identity", "Objects", "ObjectStorage", "Authority", "Checksums",
-            "CLibXML",
+            "Model", "AWSProtocol", "Listening", "Meters", "Objects", "ObjectStorage", "Authority", "Checksums", "CLibXML",
         ],
         products: ["Hummingbird", "Logging", "Crypto", "NIOCore"], tested: true),
     Part(

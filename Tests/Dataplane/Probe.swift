@@ -235,7 +235,9 @@ enum Probe {
                 raw.send(b"\xff" * 6 + mac + b"\x08\x06" + ask); end = time.time() + limit()
                 while time.time() < end:
                     d = raw.recv(100)
-                    if d[20:22] == b"\0\2" and d[28:32] == socket.inet_aton(t["address"]):
+                    # The kernel's own questions are answered on this link too.
+                    told = d[28:32], d[38:42]
+                    if d[20:22] == b"\0\2" and told == (socket.inet_aton(t["address"]), socket.inet_aton(t["source"])):
                         return ":".join("%02x" % x for x in d[22:28])
                 return ""
 

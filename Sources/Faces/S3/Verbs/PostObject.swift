@@ -5,7 +5,6 @@ import AWSProtocol
 import Authority
 import HTTPTypes
 import Hummingbird
-import Identity
 import Listening
 import ObjectStorage
 import Objects
