@@ -122,6 +122,7 @@ extension S3Error {
         case (.notFound, .part): self.init(.invalidPart, fault.message)
         case (.partsOutOfOrder, _): self.init(.invalidPartOrder, fault.message)
         case (.tooSmall, _): self.init(.entityTooSmall, fault.message)
+        case (.invalidRetentionPeriod, _): self.init(.invalidRetentionPeriod, fault.message)
         case (.invalidRange, _): self.init(.invalidRange, fault.message)
         case (.notFound, _): self.init(.noSuchKey, "The specified key does not exist.")
         case (.alreadyExists, .bucket): self.init(.bucketAlreadyExists, fault.message)

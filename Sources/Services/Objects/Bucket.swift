@@ -38,6 +38,7 @@ extension ObjectsService {
             Action<Bucket>.create, on: ObjectsService.name(of: new.name))
         if new.tags != nil { _ = try caller.session.authorizeAll(Action<Bucket>.tag, on: ObjectsService.name(of: new.name)) }
         try BucketName.check(new.name)
+        try ObjectTags.check(new.tags ?? [:], countMax: ObjectTags.bucketCountMax)
         if let there = try await backend.bucket(named: new.name) { return (try ObjectsService.own(there, permit.id), true) }
         guard try await backend.bucketCount(of: permit.id) < ObjectsService.bucketsMax else {
             throw Fault(.limitExceeded, "You have attempted to create more buckets than allowed", kind: .bucket)

@@ -9,9 +9,10 @@ extension ObjectsService {
     /// The longest retention.
     static let retentionDaysMax = 36_500
 
-    /// - Throws: `wrongState` where the bucket does not keep versions.
+    /// - Throws: `invalidRetentionPeriod`; `wrongState` where the bucket does not keep versions.
     public func setLock(_ lock: ObjectLock, of name: String, by caller: Caller) async throws(Fault) {
         try await update(name, for: .putBucketObjectLock, by: caller) { settings throws(Fault) in
+            try lock.standard?.check()
             guard settings.versioning == .enabled else {
                 throw Fault(
                     .wrongState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration", kind: .bucket)
@@ -77,7 +78,22 @@ extension Bucket {
 }
 
 extension ObjectLock.Default {
-    var days: Int { unit == .years ? count * 365 : count }
+    private var unitDays: Int { unit == .years ? 365 : 1 }
+    var days: Int { count * unitDays }
+
+    fileprivate func check() throws(Fault) {
+        guard count > 0 else {
+            throw Fault(.invalidRetentionPeriod, "Default retention period must be a positive integer value.", kind: .bucket)
+        }
+        guard count <= ObjectsService.retentionDaysMax / unitDays else {
+            throw Fault(.invalidRetentionPeriod, "Default retention period is too large.", kind: .bucket)
+        }
+    }
+}
+
+extension Fault.Code {
+    /// A retention that a bucket is to give is none, or longer than any may be.
+    public static let invalidRetentionPeriod = Fault.Code(rawValue: "invalidRetentionPeriod")
 }
 
 extension Retention {

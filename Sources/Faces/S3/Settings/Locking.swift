@@ -23,12 +23,6 @@ enum ObjectLockForm: SettingForm {
         else { throw XMLElement.malformed }
         let unit: ObjectLock.Default.Unit = standard["Days"] == nil ? .years : .days
         guard let count = try standard.integer(unit == .days ? "Days" : "Years") else { throw XMLElement.malformed }
-        guard count > 0 else {
-            throw S3Error(.invalidRetentionPeriod, "Default retention period must be a positive integer value.")
-        }
-        guard count <= (unit == .days ? 36_500 : 100) else {
-            throw S3Error(.invalidRetentionPeriod, "Default retention period is too large.")
-        }
         return ObjectLock(standard: ObjectLock.Default(mode: mode, count: count, unit: unit))
     }
 

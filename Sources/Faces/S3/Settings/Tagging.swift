@@ -25,6 +25,11 @@ enum TagSet {
     /// From `<Tagging><TagSet><Tag>…`.
     static func read(_ document: XMLElement) throws(S3Error) -> [String: String] {
         guard let set = document["TagSet"] else { throw XMLElement.malformed }
+        return try tags(in: set)
+    }
+
+    /// From the `<Tag>`s in an element.
+    static func tags(in set: XMLElement) throws(S3Error) -> [String: String] {
         var tags: [String: String] = [:]
         for tag in set.all("Tag") { try add(tag, to: &tags) }
         return tags

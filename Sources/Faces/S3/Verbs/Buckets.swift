@@ -100,10 +100,7 @@ extension S3Call {
         if let asked = document["LocationConstraint"]?.text, !asked.isEmpty, asked != region {
             throw S3Error(.invalidLocationConstraint, "The specified location-constraint is not valid")
         }
-        guard let named = document["Tags"] else { return nil }
-        var tags: [String: String] = [:]
-        for tag in named.all("Tag") { try TagSet.add(tag, to: &tags) }
-        try ObjectTags.check(tags, countMax: ObjectTags.bucketCountMax)
-        return tags.isEmpty ? nil : tags
+        let tags = try document["Tags"].map(TagSet.tags)
+        return tags?.isEmpty == true ? nil : tags
     }
 }
