@@ -160,7 +160,11 @@ extension ObjectsService {
         let found = try await object(name, for: action, by: caller)
         let grants = try await grants(
             asked, owner: found.bucket.owner(of: found.version), bucketOwner: found.bucket.account, found.bucket.settings)
-        try await revise(found, name.key, for: action, by: caller) { detail throws(Fault) in detail.grants = grants }
+        try await revise(found, name.key, for: action, by: caller) { detail throws(Fault) in
+            // The entries were made for this owner; another's object has taken the place of what was found.
+            guard detail.owner == found.version.detail.owner else { throw Fault.noObject }
+            detail.grants = grants
+        }
         await announce(.putACL, name.key, found, by: caller)
         return found
     }

@@ -95,11 +95,7 @@ extension ObjectsService {
     ) async throws(Fault) -> (source: StoredObject, part: StartedPart) {
         let (found, part, bytes) = try await readSource(
             source, conditions: sourceConditions, customer: sourceCustomer, by: caller
-        ) { found throws(Fault) in
-            let part = try range(found.version.size)
-            guard part.upperBound - part.lowerBound <= ObjectsService.uploadBytesMax else { throw Fault.sourceIsTooLarge }
-            return part
-        }
+        ) { found throws(Fault) in try range(found.version.size) }
         let taken = try await putPart(
             number, of: id, key, in: bucketName, size: part.upperBound - part.lowerBound,
             StoredObjectBody(source: bytes), customer: customer, by: caller)

@@ -260,10 +260,7 @@ extension ObjectsService {
         }
         let (found, _, bytes) = try await readSource(
             source, conditions: sourceConditions, customer: directives.customer, by: caller
-        ) { found throws(Fault) in
-            guard found.version.size <= ObjectsService.uploadBytesMax else { throw Fault.sourceIsTooLarge }
-            return 0..<found.version.size
-        }
+        ) { 0..<$0.version.size }
         let own = found.version.detail
         var upload = upload
         upload.size = found.version.size
@@ -293,7 +290,12 @@ extension ObjectsService {
         range: (StoredObject) async throws(Fault) -> Range<Int64>
     ) async throws(Fault) -> (object: StoredObject, range: Range<Int64>, bytes: BodySource) {
         do throws(Fault) {
-            let found = try await read(name, conditions: conditions, customer: customer, by: caller, range: range)
+            let found = try await read(name, conditions: conditions, customer: customer, by: caller) { found throws(Fault) in
+                let part = try await range(found)
+                // Said before it is read to be refused at its end.
+                guard part.upperBound - part.lowerBound <= ObjectsService.uploadBytesMax else { throw Fault.sourceIsTooLarge }
+                return part
+            }
             if !found.object.isNotModified { return found }
         } catch {
             guard error.code == .wrongState, error.kind == .version else { throw error }
@@ -361,7 +363,6 @@ extension ObjectsService {
         try await backend.change(key, in: bucket) { change throws(Fault) in
             guard let version = try change.version(id), version.body != nil else { throw Fault.noObject }
             try self.authorize(action, on: bucket, key: key, object: version, by: caller)
-            guard version.detail.owner == found.version.detail.owner else { throw Fault.noObject }
             var detail = version.detail
             try body(&detail)
             try change.revise(id, detail)
