@@ -73,11 +73,8 @@ extension SignatureV2.Claim {
     /// lower case. One that the request has as a header too is not among them.
     public func movedHeaders(of request: SignatureV2.Request) -> [(name: String, value: String)] {
         guard case .query = form else { return [] }
-        return QueryParameter.all(request.rawQuery).compactMap { parameter in
-            let name = parameter.name.lowercased()
-            let isHeader = name.hasPrefix("x-amz-") || name == "content-md5" || name == "content-type"
-            guard isHeader, request.values(name).isEmpty else { return nil }
-            return (name, parameter.value ?? "")
+        return QueryParameter.headers(movedFrom: request) { name in
+            name.hasPrefix("x-amz-") || name == "content-md5" || name == "content-type"
         }
     }
 }

@@ -91,6 +91,18 @@ struct QueryParameter: Sendable, Hashable {
     /// As sent.
     var raw: String
 
+    /// The parameters of a presigned request that are headers, unless it has them as headers too.
+    ///
+    /// - Parameter isHeader: Whether a name, in lower case, is a header's.
+    static func headers(
+        movedFrom request: SignatureV4.Request, where isHeader: (String) -> Bool
+    ) -> [(name: String, value: String)] {
+        all(request.rawQuery).compactMap { parameter in
+            let name = parameter.name.lowercased()
+            return isHeader(name) && request.values(name).isEmpty ? (name, parameter.value ?? "") : nil
+        }
+    }
+
     static func all(_ rawQuery: String) -> [QueryParameter] {
         rawQuery.utf8.split(separator: UInt8(ascii: "&")).map { pair in
             let halves = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)

@@ -167,10 +167,8 @@ extension SignatureV4.Claim {
     /// these of the body that they have when they presign, which is none.
     public func movedHeaders(of request: SignatureV4.Request) -> [(name: String, value: String)] {
         guard case .query = form else { return [] }
-        return QueryParameter.all(request.rawQuery).compactMap { parameter in
-            let name = parameter.name.lowercased()
-            guard name.hasPrefix("x-amz-"), !QueryParameters.own.contains(name), !name.contains("checksum") else { return nil }
-            return request.values(name).isEmpty ? (name, parameter.value ?? "") : nil
+        return QueryParameter.headers(movedFrom: request) { name in
+            name.hasPrefix("x-amz-") && !QueryParameters.own.contains(name) && !name.contains("checksum")
         }
     }
 }

@@ -287,3 +287,9 @@ def test_a_version_by_a_form(s3, owner, open_wire, versioned):
     poster = Poster(owner, open_wire, versioned)
     answer = poster.send([("key", "k")])
     assert answer.headers["x-amz-version-id"] == s3.head_object(Bucket=versioned, Key="k")["VersionId"]
+
+
+def test_checksums_that_nobody_knows(wire, bucket, poster):
+    conditions = [["eq", "$key", "k"], ["starts-with", "$x-amz-checksum-sha512", ""]]
+    assert poster.send([("key", "k"), ("x-amz-checksum-sha512", "AAAA")], conditions).refusal == (501, "NotImplemented")
+    assert wire.head(f"/{bucket}/k").status == 404

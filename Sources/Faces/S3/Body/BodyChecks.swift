@@ -75,6 +75,17 @@ struct BodyChecks {
         if let payloadHash { payload = (payloadHash, SHA256()) }
     }
 
+    private static let checksumPrefix = "x-amz-checksum-"
+    private static let knownHeaders = Set(
+        ChecksumAlgorithm.allCases.map(\.header) + ["algorithm", "mode", "type"].map { checksumPrefix + $0 })
+
+    /// Refuses a checksum that would be kept by nobody and compared with nothing.
+    ///
+    /// - Parameter names: Of headers, in lower case.
+    static func refuseUnknown(_ names: some Sequence<String>) throws(S3Error) {
+        for name in names where name.hasPrefix(checksumPrefix) && !knownHeaders.contains(name) { throw .notImplemented(name) }
+    }
+
     /// Makes a checksum that the client has not given.
     mutating func make(_ algorithm: ChecksumAlgorithm) {
         if checksum == nil { checksum = (algorithm, RunningChecksum(algorithm)) }

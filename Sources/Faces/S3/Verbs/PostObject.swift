@@ -25,6 +25,7 @@ extension S3Responder {
         var head = request.head
         head.headerFields = try form.uploadHeaders(of: request.headers)
         let upload = Request(head: head, body: RequestBody(asyncSequence: reader))
+        try BodyChecks.refuseUnknown(upload.headers.lazy.map(\.name.canonicalName))
         let checks = try BodyChecks({ upload.header($0) }, payloadHash: nil)
         let conditions = S3Conditions(
             request: upload, query: query, authType: signed.map { _ in "POST" }, signatureVersion: signed?.signature.version)
