@@ -1,31 +1,35 @@
-//  The MD5 of a body as it comes, which is its entity tag. A long one's is made on a thread of its own,
-//  while what it is made of is written.
+//  The MD5 of a body as it comes, which is its entity tag. A long one's is made beside, while what it is made
+//  of is written.
 
-import Crypto
+import Checksums
 import Model
 import NIOCore
-import Platform
+import Synchronization
 
 /// Hashes one body in order.
 struct BodyHash {
-    /// A longer body is hashed on a thread of its own, so much of it at once.
+    /// A longer body is hashed beside, so much of it at once.
     private static let shortBytesMax: Int64 = 128 << 10
     private static let batchBytes = 512 << 10
 
-    private var short = Insecure.MD5()
+    private var short = MD5()
     private let long: LongHash?
     private var gathered: [ByteBuffer] = []
     private var gatheredBytes = 0
 
-    /// - Parameter size: How long the body is, where that is known.
-    init(size: Int64?) { long = size.map { $0 <= BodyHash.shortBytesMax } ?? false ? nil : LongHash() }
+    /// - Parameters:
+    ///   - size: How long the body is, where that is known.
+    ///   - lanes: Where a long one is hashed.
+    init(size: Int64?, by lanes: HashLanes) {
+        long = size.map { $0 <= BodyHash.shortBytesMax } ?? false ? nil : LongHash(lanes)
+    }
 
     /// Takes the next bytes.
     ///
     /// - Returns: What is to be hashed before the next are taken.
     mutating func take(_ piece: ByteBuffer) -> HashBatch? {
         guard let long else {
-            piece.withUnsafeReadableBytes { short.update(bufferPointer: $0) }
+            piece.withUnsafeReadableBytes { short.take($0) }
             return nil
         }
         gathered.append(piece)
@@ -37,9 +41,9 @@ struct BodyHash {
 
     /// In hex.
     func finish() async -> String {
-        guard let long else { return hexDigits(short.finalize()) }
+        guard let long else { return hexDigits(short.finish()) }
         await long.take(gathered)
-        return await long.finish()
+        return hexDigits(long.digest.finish())
     }
 }
 
@@ -51,15 +55,17 @@ struct HashBatch: Sendable {
     func run() async { await hash.take(pieces) }
 }
 
-private actor LongHash {
-    private var hash = Insecure.MD5()
-    private let executor = BlockingExecutor(name: "karri.objects.hash")
+/// The digest of a long body, some of which is taken at a time.
+private final class LongHash: Sendable {
+    private let lanes: HashLanes
+    private let made = Mutex(MD5())
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    init(_ lanes: HashLanes) { self.lanes = lanes }
 
-    func take(_ pieces: [ByteBuffer]) {
-        for piece in pieces { piece.withUnsafeReadableBytes { hash.update(bufferPointer: $0) } }
+    var digest: MD5 { made.withLock(\.self) }
+
+    func take(_ pieces: [ByteBuffer]) async {
+        let digest = await lanes.take(pieces, into: digest)
+        made.withLock { $0 = digest }
     }
-
-    func finish() -> String { hexDigits(hash.finalize()) }
 }

@@ -106,7 +106,7 @@ extension ObjectsService {
         let sink = try await backend.stage(size: key == nil ? size : size.map(SealedBytes.sealedLength), in: bucket)
         var sealer = key.map { BodySealer($0, salt: randomBytes(SealedBytes.saltBytes, chance)) }
         do {
-            var hash = BodyHash(size: size)
+            var hash = BodyHash(size: size, by: lanes)
             var taken: Int64 = 0
             for try await piece in body {
                 taken += Int64(piece.readableBytes)

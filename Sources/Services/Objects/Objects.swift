@@ -20,6 +20,7 @@ public struct ObjectsService: Sendable {
     /// Tells what happens; nil: nobody.
     let notifier: Notifier?
     let policies = CompiledPolicies()
+    let lanes = HashLanes()
 
     public init(
         backend: any ObjectBackend, accounts: any AccountDirectory, seal: Seal, keys: any KeyService, chance: Chance,

@@ -2,6 +2,8 @@
 #ifndef KARRI_CCHECKSUMS_H
 #define KARRI_CCHECKSUMS_H
 
+#include "MD5.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
