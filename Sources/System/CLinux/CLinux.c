@@ -35,6 +35,12 @@ ssize_t karri_read_cached(int fd, void *bytes, size_t count, off_t place) {
 
 int karri_reserve(int fd, off_t length) { return fallocate(fd, 0, 0, length); }
 
+int karri_set_past_cache(int fd, int is_past) {
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, is_past ? flags | O_DIRECT : flags & ~O_DIRECT) < 0) return -1;
+    return (flags & O_DIRECT) != 0;
+}
+
 ssize_t karri_send_descriptors(int socket, const void *bytes, size_t count, const int *fds, size_t fd_count) {
     if (fd_count > DESCRIPTORS_MAX) { errno = EINVAL; return -1; }
     char control[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];

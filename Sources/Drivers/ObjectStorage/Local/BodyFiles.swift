@@ -12,6 +12,7 @@ import Platform
 /// The files of a shard's bodies.
 struct BodyFiles: Sendable {
     let folder: String
+    let blocks = WriteBlocks()
 
     init(folder: String) throws(Fault) {
         self.folder = folder

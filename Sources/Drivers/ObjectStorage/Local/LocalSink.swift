@@ -31,8 +31,6 @@ actor LocalSink: BodySink {
         }
     }
 
-    /// How much is written at once.
-    static let writeBytes = 512 << 10
     /// The most that is reserved on the disk for what has not come.
     static let reservedBytesMax: Int64 = 64 << 20
 
@@ -40,7 +38,7 @@ actor LocalSink: BodySink {
         gathered.append(bytes)
         gatheredBytes += bytes.readableBytes
         if file == nil, gatheredBytes > room?.bytes ?? LocalBackend.inlineBytesMax { try await begin() }
-        if file != nil, gatheredBytes >= LocalSink.writeBytes { try await write() }
+        if file != nil, gatheredBytes >= WriteBlocks.blockBytes { try await write() }
     }
 
     /// Goes over to a file, whose row comes first: what is begun is found whatever happens.
@@ -50,27 +48,39 @@ actor LocalSink: BodySink {
         loose = id
         let path = shard.files.path(id)
         let reserved = reserved
-        file = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved) }
+        file = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved, pastCache: true)
+        }
     }
 
     /// How long its file is made at first.
     private var reserved: Int64 { min(expected ?? 0, LocalSink.reservedBytesMax) }
 
     /// Writes what is gathered.
-    private func write() async throws(Fault) {
+    ///
+    /// - Parameter isLast: Whether that is all of it; else it is as much as a file can take past the page cache.
+    private func write(isLast: Bool = false) async throws(Fault) {
         guard let file, gatheredBytes > 0 else { return }
         if written + Int64(gatheredBytes) > reserved { try shard.room.admit(0) }
-        let (pieces, from, checksums) = (gathered, written, checksums)
-        written += Int64(gatheredBytes)
-        clear()
+        let (blocks, from, checksums, pieces) = (shard.files.blocks, written, checksums, taken(isLast: isLast))
+        written += pieces.reduce(0) { $0 + Int64($1.readableBytes) }
         self.checksums = try await BlockingPool.run { () throws(Fault) in
-            var (place, checks) = (from, checksums)
-            for piece in pieces {
-                try file.write(piece, at: place)
-                place += Int64(piece.readableBytes)
-                checks.take(piece)
-            }
-            return checks
+            try blocks.write(pieces, to: file, at: from, checksums)
+        }
+    }
+
+    /// What is gathered; what of it is left for the next write stays.
+    private func taken(isLast: Bool) -> [ByteBuffer] {
+        let all = gathered
+        var bytes = isLast ? gatheredBytes : gatheredBytes - gatheredBytes % WriteBlocks.alignment
+        clear()
+        return all.compactMap { piece in
+            var rest = piece
+            let head = rest.readSlice(length: min(bytes, rest.readableBytes))
+            bytes -= head?.readableBytes ?? 0
+            guard rest.readableBytes > 0 else { return head }
+            gathered.append(rest)
+            gatheredBytes += rest.readableBytes
+            return head
         }
     }
 
@@ -84,8 +94,9 @@ actor LocalSink: BodySink {
             return .inline(id: 0, bytes: gathered.flatMap { Array($0.readableBytesView) })
         }
         guard let file, let loose else { return try await finishSegment() }
-        try await write()
-        let (path, length, isCut) = (shard.files.path(loose), written, reserved > written)
+        try await write(isLast: true)
+        let isCut = reserved > written || !written.isMultiple(of: Int64(WriteBlocks.alignment))
+        let (path, length) = (shard.files.path(loose), written)
         try await BlockingPool.run { () throws(Fault) in
             if isCut { try file.cut(to: length) }
             try file.sync()

@@ -27,9 +27,14 @@ final class OpenFile: Sendable {
     }
 
     /// Makes a file, with room for so many bytes where the file system can reserve it.
-    convenience init(making path: String, room: Int64) throws(Fault) {
+    ///
+    /// - Parameter pastCache: Whether what is written goes past the page cache, where the file system can do so; what
+    ///   and where then are multiples of `WriteBlocks.alignment`, in memory too.
+    convenience init(making path: String, room: Int64, pastCache: Bool = false) throws(Fault) {
         let made = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard made >= 0 else { throw OpenFile.fault("could not make \(path)", errno) }
+        // A file system that cannot refuses, and the file stays as it is.
+        if pastCache { _ = karri_set_past_cache(made, 1) }
         self.init(made)
         if room > 0, karri_reserve(made, off_t(room)) != 0, errno == ENOSPC || errno == EDQUOT {
             throw OpenFile.fault("a body could not be written", errno)
@@ -55,13 +60,23 @@ final class OpenFile: Sendable {
 
     /// Writes all of some bytes at a place.
     func write(_ bytes: ByteBuffer, at place: Int64) throws(Fault) {
-        var left = bytes
-        while left.readableBytes > 0 {
-            let offset = off_t(place + Int64(bytes.readableBytes - left.readableBytes))
-            let count = left.withUnsafeReadableBytes { pwrite(descriptor, $0.baseAddress, $0.count, offset) }
+        let outcome = bytes.withUnsafeReadableBytes { bytes in
+            Result { () throws(Fault) in try write(bytes, at: place) }
+        }
+        try outcome.get()
+    }
+
+    /// Writes all of some bytes at a place.
+    func write(_ bytes: UnsafeRawBufferPointer, at place: Int64) throws(Fault) {
+        var left = bytes[...]
+        while !left.isEmpty {
+            let rest = UnsafeRawBufferPointer(rebasing: left)
+            let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(place) + off_t(bytes.count - rest.count))
             if count < 0, errno == EINTR { continue }
+            // Where only larger pieces go past the page cache, or the rest of one that was cut short.
+            if count < 0, errno == EINVAL, karri_set_past_cache(descriptor, 0) == 1 { continue }
             guard count >= 0 else { throw OpenFile.fault("a body could not be written", errno) }
-            left.moveReaderIndex(forwardBy: count)
+            left = left.dropFirst(count)
         }
     }
 

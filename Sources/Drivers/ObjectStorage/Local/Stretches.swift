@@ -21,16 +21,16 @@ struct StretchChecksums: Sendable {
     private var length = 0
     private var check: UInt32 = 0
 
-    mutating func take(_ bytes: ByteBuffer) {
-        bytes.withUnsafeReadableBytes { all in
-            var rest = all[...]
-            while !rest.isEmpty {
-                let part = rest.prefix(Stretches.bytes - length)
-                check = CyclicChecksum.crc32c.extended(check, by: UnsafeRawBufferPointer(rebasing: part))
-                length += part.count
-                rest = rest.dropFirst(part.count)
-                if length == Stretches.bytes { end() }
-            }
+    mutating func take(_ bytes: ByteBuffer) { bytes.withUnsafeReadableBytes { take($0) } }
+
+    mutating func take(_ bytes: UnsafeRawBufferPointer) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = rest.prefix(Stretches.bytes - length)
+            check = CyclicChecksum.crc32c.extended(check, by: UnsafeRawBufferPointer(rebasing: part))
+            length += part.count
+            rest = rest.dropFirst(part.count)
+            if length == Stretches.bytes { end() }
         }
     }
 

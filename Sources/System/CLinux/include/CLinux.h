@@ -36,6 +36,10 @@ ssize_t karri_read_cached(int fd, void *bytes, size_t count, off_t place);
 /// Reserves room for a file, which has that length then (fallocate(2)).
 int karri_reserve(int fd, off_t length);
 
+/// Has reads and writes of a file go past the page cache (O_DIRECT), or through it.
+/// Returns whether they went past it before, or -1 where the file system cannot do so.
+int karri_set_past_cache(int fd, int is_past);
+
 /// The uid of the process at the other end of a Unix socket (SO_PEERCRED), or -1.
 long karri_peer_uid(int socket);
 
