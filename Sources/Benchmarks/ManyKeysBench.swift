@@ -47,11 +47,11 @@ public struct ManyKeysBench: Sendable {
 
     private func measure() async throws(Fault) {
         let buckets = [("few", settings.few), ("many", settings.many)]
-        var store = try await start()
+        var store = try await LoneStore.start(program, root: root, port: port)
         for (name, _) in buckets { try await ObjectClient(store.target, body: []).make(.put(bytes: 0), "/\(name)") }
         store.process.end()
         for (name, count) in buckets { try await fill(name, count) }
-        store = try await start()
+        store = try await LoneStore.start(program, root: root, port: port)
         defer { store.process.end() }
         // Caches are filled before anything counts: what is asked is the cost of calls that go on.
         for (name, count) in buckets { _ = try await load(store.target, .head, name, count) }
@@ -68,47 +68,6 @@ public struct ManyKeysBench: Sendable {
 
     private func figure(_ figure: LoadFigure) -> String {
         "\(decimal(figure.rate, 0))/s \(decimal(figure.cpuMicroseconds, 0)) us"
-    }
-
-    // MARK: The store
-
-    private func start() async throws(Fault) -> (target: ObjectTarget, process: PeerProcess) {
-        let process = try PeerProcess(
-            [program, "start", "--role", "objects", "--root", root, "--port", String(port)], log: root + "/log")
-        do throws(Fault) {
-            var target = ObjectTarget(
-                name: "karri", port: port, credentials: nil, processes: Processes([process.id]), isDurable: true)
-            let end = ContinuousClock.now + .seconds(600)
-            while true {
-                do throws(Fault) {
-                    target.credentials = try credentials()
-                    try await ObjectClient(target, body: []).make(.list, "/")
-                    return (target, process)
-                } catch { guard ContinuousClock.now < end else { throw error } }
-                do { try await Task.sleep(for: .milliseconds(200)) } catch {
-                    throw Fault(.cancelled, "The benchmark was cancelled.")
-                }
-            }
-        } catch {
-            process.end()
-            throw error
-        }
-    }
-
-    private struct Users: Decodable {
-        struct User: Decodable {
-            var accessKey: String
-            var secretKey: String
-        }
-        var users: [User]
-    }
-
-    private func credentials() throws(Fault) -> BenchCredentials {
-        let path = Installation(root: root).configuration + "/users.json"
-        guard let bytes = try AtomicFile.read(path, limit: 1 << 20),
-            let user = (try? JSONDecoder().decode(Users.self, from: Data(bytes)))?.users.first
-        else { throw Fault(.notFound, "there are no users at \(path)") }
-        return BenchCredentials(name: "bench", account: "bench", accessKey: user.accessKey, secretKey: user.secretKey)
     }
 
     // MARK: Its keys

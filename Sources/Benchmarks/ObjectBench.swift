@@ -18,18 +18,20 @@ public struct ObjectBench: Sendable {
         public init() {}
     }
 
-    /// Which its cloud is made in, and its clients sign for.
-    public static let region = ObjectTarget.region
-
-    let cloud: BenchCloud
-    /// For the peers' files and the plain ones.
+    /// Starts the store that is measured.
+    let program: String
+    /// For the store's files, its peers' and the plain ones.
     let folder: String
+    let port: Int
     let settings: Settings
     let say: @Sendable (String) -> Void
 
-    public init(cloud: BenchCloud, folder: String, settings: Settings, say: @escaping @Sendable (String) -> Void) {
-        self.cloud = cloud
+    public init(
+        program: String, folder: String, port: Int, settings: Settings, say: @escaping @Sendable (String) -> Void
+    ) {
+        self.program = program
         self.folder = folder
+        self.port = port
         self.settings = settings
         self.say = say
     }
@@ -47,24 +49,14 @@ public struct ObjectBench: Sendable {
     private static let smallBytesMax = 64 << 10
 
     public func run() async throws(Fault) {
-        try cloud.requireNone()
         let scratch = try ScratchFolder(folder)
         defer { scratch.remove() }
         say(Measured.machine(accelerator: "none"))
-        do throws(Fault) {
-            say("starts a cloud of one simulated host")
-            try await cloud.up(["--simulate", "1"])
-            let own = ObjectTarget(
-                name: "karri", port: cloud.port, credentials: try cloud.credentials(),
-                processes: Processes.running(with: ["control", "--root", cloud.root]), isDurable: true)
-            let peers = try await startPeers()
-            defer { for peer in peers { peer.process.end() } }
-            try await measure([own] + peers.map(\.target))
-        } catch {
-            try? await cloud.uninstall()
-            throw error
-        }
-        try await cloud.uninstall()
+        let own = try await LoneStore.start(program, root: "\(folder)/karri", port: port)
+        defer { own.process.end() }
+        let peers = try await startPeers()
+        defer { for peer in peers { peer.process.end() } }
+        try await measure([own.target] + peers.map(\.target))
     }
 
     private func startPeers() async throws(Fault) -> [ObjectPeer] {
@@ -76,7 +68,7 @@ public struct ObjectBench: Sendable {
                 continue
             }
             do throws(Fault) {
-                peers.append(try await kind.start(in: "\(folder)/\(kind.rawValue)", port: cloud.port + 10 * (place + 1)))
+                peers.append(try await kind.start(in: "\(folder)/\(kind.rawValue)", port: port + 10 * (place + 1)))
             } catch { say("\(kind.rawValue) does not start and is left out: \(error.message)") }
         }
         return peers

@@ -111,15 +111,14 @@ struct BenchCommand: AsyncParsableCommand {
             commandName: "objects",
             abstract:
                 "The object store beside nginx, SeaweedFS, JuiceFS and radosgw where they are installed, and beside a synced file.",
-            discussion: "Starts a cloud of its own and the peers in a scratch folder, and removes all of it again.")
+            discussion:
+                "Starts a store of its own and the peers, in a folder that is empty or not there, and removes all of it again.")
         @Option(help: "How long each load lasts, in seconds.") var seconds = 2.0
         @Option(help: "How many clients there are at once, such as 1,8,32.") var clients = "1,8,32"
         @Option(help: "The sizes of bodies in KiB, such as 4,64,1024,65536.") var sizes = "4,64,1024,65536"
         @Option(help: "How many keys the bucket has that is listed.") var listed = 100_000
         @Flag(inversion: .prefixedNo, help: "Measures the peers that are installed as well.") var peers = true
-        @Option(help: "Where the cloud's files lie, and the peers' in its name with -peers; neither is there yet.") var root =
-            "/var/tmp/karri-bench"
-        @Option(help: "Begins the names of its things.") var mark = "kbench"
+        @Option(help: "Where the files lie: a folder that is empty or not there.") var root = "/var/tmp/karri-bench-objects"
         @Option(help: "The port of its API; the peers take some of the next two hundred and fifty.") var port = 38_773
 
         func run() async throws {
@@ -130,11 +129,10 @@ struct BenchCommand: AsyncParsableCommand {
             settings.sizes = try Objects.numbers(sizes, "--sizes").map { $0 << 10 }
             settings.listed = max(1, listed)
             settings.withPeers = peers
-            let root = try PlaceOptions.absolute(root)
-            let cloud = BenchCloud(
-                program: try ownProgram(), root: root, mark: mark, address: "127.0.0.1", port: port,
-                region: ObjectBench.region)
-            try await ObjectBench(cloud: cloud, folder: root + "-peers", settings: settings, say: { Output.line($0) }).run()
+            try await ObjectBench(
+                program: try ownProgram(), folder: try PlaceOptions.absolute(root), port: port, settings: settings,
+                say: { Output.line($0) }
+            ).run()
         }
 
         private static func numbers(_ text: String, _ option: String) throws(Fault) -> [Int] {
