@@ -47,6 +47,47 @@ import Testing
         }
     }
 
+    /// Keys with many older versions, or with delete markers before or among them, between those that have none.
+    @Test(arguments: TestedBackend.allCases)
+    func olderVersionsAreNotShown(backend: TestedBackend) async throws {
+        try await backend.with { store, bucket in
+            var shown: [[UInt8]] = []
+            for (place, count) in [1, 1, 200, 1, 30, 500, 2, 100, 1, 1, 300].enumerated() {
+                let key = ObjectKey("k/\(place % 3)/\(UnicodeScalar(UInt8(97 + place)))")
+                let isDeleted = place % 4 == 2
+                // Ids as a clock gives them, whole milliseconds apart.
+                let ids = (1...count).map { VersionID(bits: UInt64(1_700_000_000_000_000 + place + $0 * 1000)) }
+                try await store.change(key, in: bucket) { change throws(Fault) in
+                    for (turn, id) in ids.enumerated() {
+                        let isMarker = turn == ids.count - 1 ? isDeleted : turn % 50 == 7
+                        try change.put(
+                            ObjectVersion(
+                                id: id, size: isMarker ? 0 : 1, entityTag: "t", modified: Instant(seconds: 5),
+                                detail: ObjectDetail(),
+                                body: isMarker ? nil : .inline(id: 0, bytes: [1])))
+                    }
+                    // Each is found by its id, and as the one it is.
+                    for id in [ids[0], ids[ids.count / 2]] { #expect(try change.version(id)?.id == id) }
+                }
+                if !isDeleted { shown.append(key.bytes) }
+            }
+            shown.sort { $0.lexicographicallyPrecedes($1) }
+            for (limit, delimiter) in [(1, ""), (2, ""), (3, ""), (100, ""), (1, "/"), (100, "/")] {
+                var request = ListingRequest<ListedObject>()
+                (request.prefix, request.delimiter, request.limit) = (Array("k/".utf8), Array(delimiter.utf8), limit)
+                var next: ListingRequest? = request
+                var found: [[UInt8]] = []
+                while let asked = next {
+                    let page = try await store.list(asked, .current, of: bucket)
+                    #expect(page.entries.allSatisfy { $0.isLatest && !$0.isDeleteMarker })
+                    found += page.entries.map(\.key.bytes) + page.commonPrefixes
+                    next = asked.following(page)
+                }
+                #expect(found == (delimiter.isEmpty ? shown : ["k/0/", "k/1/", "k/2/"].map { Array($0.utf8) }), "limit \(limit)")
+            }
+        }
+    }
+
     private func rolledUp(_ prefix: String, _ delimiter: String) -> [[UInt8]] {
         var found: [[UInt8]] = []
         for key in Self.keys.map({ Array($0.utf8) }).sorted(by: { $0.lexicographicallyPrecedes($1) })

@@ -27,23 +27,30 @@ public class Reading {
         _ sql: String, _ arguments: [Value] = [], _ make: (inout Row) throws(Fault) -> T
     ) throws(Fault) -> [T] {
         var made: [T] = []
+        try walk(sql, arguments) { row throws(Fault) in
+            guard made.count < Reading.rowsMax else {
+                throw Fault(.tooLarge, "More than \(Reading.rowsMax) rows were asked for at once.")
+            }
+            made.append(try make(&row))
+            return true
+        }
+        return made
+    }
+
+    /// Goes through the rows of a query until `visit` says that it wants no more of them.
+    public final func walk(
+        _ sql: String, _ arguments: [Value] = [], _ visit: (inout Row) throws(Fault) -> Bool
+    ) throws(Fault) {
         var refused: Fault?
         try attempt { () throws(Failure) in
             try connection.query(sql, arguments) { row in
-                do throws(Fault) {
-                    guard made.count < Reading.rowsMax else {
-                        throw Fault(.tooLarge, "More than \(Reading.rowsMax) rows were asked for at once.")
-                    }
-                    made.append(try make(&row))
-                    return true
-                } catch {
+                do throws(Fault) { return try visit(&row) } catch {
                     refused = error
                     return false
                 }
             }
         }
         if let refused { throw refused }
-        return made
     }
 
     /// The first row of a query. The text should say LIMIT 1 or name a key.
@@ -51,14 +58,10 @@ public class Reading {
         _ sql: String, _ arguments: [Value] = [], _ make: (inout Row) throws(Fault) -> T
     ) throws(Fault) -> T? {
         var made: T?
-        var refused: Fault?
-        try attempt { () throws(Failure) in
-            try connection.query(sql, arguments) { row in
-                do throws(Fault) { made = try make(&row) } catch { refused = error }
-                return false
-            }
+        try walk(sql, arguments) { row throws(Fault) in
+            made = try make(&row)
+            return false
         }
-        if let refused { throw refused }
         return made
     }
 

@@ -71,7 +71,7 @@ final class LocalChange: KeyChange {
         try tx.run(
             """
             UPDATE detail SET headers = $4
-            WHERE id = (SELECT detail FROM listing WHERE bucket = $1 AND key = $2 AND version = $3)
+            WHERE id = (SELECT detail FROM listing WHERE bucket = $1 AND key = $2 AND \(id.condition("listing", "$3")))
             """, version + [StoredDetail(detail).value])
     }
 
@@ -81,7 +81,11 @@ final class LocalChange: KeyChange {
         try room.admitRow()
         try takeOut(version.id)
         let least = try leastRank()
-        if least != nil { try tx.run("UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND shown", here) }
+        if let least {
+            // What is shown of a key is its newest version.
+            try tx.run(
+                "UPDATE listing SET shown = FALSE WHERE bucket = $1 AND key = $2 AND rank = $3 AND shown", here + [.integer(least)])
+        }
         let next = sequence.map(VersionID.init(bits:)) ?? nextID(after: least)
         let sequence = version.id == .null ? next : version.id
         let body = try keep(version.body)
@@ -127,7 +131,7 @@ final class LocalChange: KeyChange {
         let found = try tx.first(
             """
             SELECT l.rank, l.size, l.detail, d.body_kind, d.body FROM listing l JOIN detail d ON d.id = l.detail
-            WHERE l.bucket = $1 AND l.key = $2 AND l.version = $3
+            WHERE l.bucket = $1 AND l.key = $2 AND \(id.condition("l", "$3"))
             """, here + [.integer(Int64(bitPattern: id.bits))]
         ) { row throws(Fault) -> (rank: Int64, size: Int64, detail: Int64, body: StoredBody) in
             (try row.take(), try row.take(), try row.take(), try StoredBody(&row))

@@ -26,41 +26,86 @@ extension Reading {
     func listed(
         _ slice: ListingSlice<UInt64>, _ versions: ListedVersions, in bucket: ID<Bucket>
     ) throws(Fault) -> [ListedObject] {
-        let before: Value? = slice.after.map { .integer(-Int64(bitPattern: $0)) }
-        var (conditions, arguments) = bounds(of: slice, in: bucket, place: "rank", before)
-        if versions == .current { conditions += " AND shown" }
-        let isLatest =
-            switch versions {
-            case .current: "TRUE"
-            case .all: "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)"
-            }
-        return try rows(
+        switch versions {
+        case .all:
+            let isLatest = "rank = (SELECT min(rank) FROM listing newest WHERE newest.bucket = $1 AND newest.key = listing.key)"
+            let (conditions, arguments) = bounds(of: slice, in: bucket)
+            return try rows(
+                """
+                SELECT \(ListedObject.columns), \(isLatest) FROM listing
+                WHERE \(conditions) ORDER BY key, rank LIMIT $\(arguments.count + 1)
+                """, arguments + [slice.limit.value]
+            ) { row throws(Fault) in try ListedObject(&row) }
+        case .current:
+            var (found, left): ([ListedObject], ListingSlice?) = ([], slice)
+            while let next = left { left = try current(next, in: bucket, &found) }
+            return found
+        }
+    }
+
+    /// One in so many of the versions that are not shown is seen by who walks those that are. Prime, so that ids
+    /// of any step hit it; of a key with many versions some thirty are passed before it is left.
+    private static var hiddenStep: Int { 17 }
+
+    /// Adds the current versions of a slice, until it is at its end or in the midst of a key's older versions.
+    ///
+    /// SQLite passes over what is not shown at little cost, and a new search costs as much as some dozens of such rows:
+    /// so they are walked, and left only once two that were seen are of one key. As the step goes by the rank alone, a
+    /// bucket in which nothing is hidden is walked as if there were no such rule.
+    ///
+    /// - Returns: What is left of the slice, behind that key.
+    private func current(
+        _ slice: ListingSlice<UInt64>, in bucket: ID<Bucket>, _ found: inout [ListedObject]
+    ) throws(Fault) -> ListingSlice<UInt64>? {
+        guard found.count < slice.limit else { return nil }
+        let (conditions, arguments) = bounds(of: slice, in: bucket)
+        var (hidden, left): (ObjectKey?, ListingSlice<UInt64>?) = (nil, nil)
+        try walk(
             """
-            SELECT key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, checksum, \(isLatest) FROM listing
-            WHERE \(conditions) ORDER BY key, rank LIMIT $2
+            SELECT \(ListedObject.columns), shown FROM listing
+            WHERE \(conditions) AND (shown OR rank % \(Reading.hiddenStep) = 0) ORDER BY key, rank
             """, arguments
-        ) { row throws(Fault) in try ListedObject(&row) }
+        ) { row throws(Fault) in
+            let entry = try ListedObject(&row)
+            if entry.isLatest {
+                found.append(entry)
+                return found.count < slice.limit
+            }
+            if entry.key == hidden {
+                var rest = slice
+                (rest.from, rest.after) = (ObjectKey(bytes: entry.key.bytes + [0]), nil)
+                left = rest
+            }
+            hidden = entry.key
+            return left == nil
+        }
+        return left
+    }
+
+    private func bounds(of slice: ListingSlice<UInt64>, in bucket: ID<Bucket>) -> (conditions: String, arguments: [Value]) {
+        bounds(of: slice, in: bucket, place: "rank", slice.after.map { .integer(-Int64(bitPattern: $0)) })
     }
 
     /// The uploads of a slice in order.
     func uploads(_ slice: ListingSlice<UploadID>, in bucket: ID<Bucket>) throws(Fault) -> [PartedUpload] {
         let (conditions, arguments) = bounds(of: slice, in: bucket, place: "id", slice.after.map(\.text.value))
         return try rows(
-            "SELECT id, key, begun, headers FROM upload WHERE \(conditions) ORDER BY key, id LIMIT $2", arguments
+            "SELECT id, key, begun, headers FROM upload WHERE \(conditions) ORDER BY key, id LIMIT $\(arguments.count + 1)",
+            arguments + [slice.limit.value]
         ) { row throws(Fault) in try PartedUpload(&row) }
     }
 
-    /// What the rows of a slice fulfil; `$2` is how many there may be.
+    /// What the rows of a slice fulfil, however many there may be.
     ///
     /// - Parameter place: The column that orders the rows of one key, and after which of its values they begin.
     private func bounds<Place>(
         of slice: ListingSlice<Place>, in bucket: ID<Bucket>, place: String, _ after: Value?
     ) -> (conditions: String, arguments: [Value]) {
-        var arguments: [Value] = [bucket.value, slice.limit.value, .blob(slice.from.bytes)]
-        var conditions = "bucket = $1 AND key >= $3"
+        var arguments: [Value] = [bucket.value, .blob(slice.from.bytes)]
+        var conditions = "bucket = $1 AND key >= $2"
         if let after {
             arguments.append(after)
-            conditions = "bucket = $1 AND (key, \(place)) > ($3, $4)"
+            conditions = "bucket = $1 AND (key, \(place)) > ($2, $3)"
         }
         if let end = slice.upTo {
             arguments.append(.blob(end.bytes))
@@ -78,11 +123,12 @@ extension Reading {
 
     func version(of key: ObjectKey, _ version: VersionID?, in bucket: ID<Bucket>) throws(Fault) -> ObjectVersion? {
         let which = version.map { [Value.integer(Int64(bitPattern: $0.bits))] } ?? []
+        let condition = version.map { "AND \($0.condition("l", "$3"))" } ?? ""
         return try first(
             """
             SELECT l.version, l.size, l.entity_tag, l.modified, d.headers, d.body_kind, d.body, d.checksums
             FROM listing l JOIN detail d ON d.id = l.detail
-            WHERE l.bucket = $1 AND l.key = $2 \(which.isEmpty ? "" : "AND l.version = $3") ORDER BY l.rank LIMIT 1
+            WHERE l.bucket = $1 AND l.key = $2 \(condition) ORDER BY l.rank LIMIT 1
             """, [bucket.value, .blob(key.bytes)] + which
         ) { row throws(Fault) in
             let id = VersionID(bits: UInt64(bitPattern: try row.takeInteger()))
@@ -95,7 +141,17 @@ extension Reading {
     }
 }
 
+extension VersionID {
+    /// What the row of this version of a key fulfils: one with an id stands at that very place.
+    func condition(_ table: String, _ id: String) -> String {
+        self == .null ? "\(table).version = \(id)" : "\(table).rank = -\(id) AND \(table).version = \(id)"
+    }
+}
+
 extension ListedObject {
+    /// What `init` reads, in order, before whether it is the newest.
+    static let columns = "key, size, entity_tag, modified, version, rank, is_marker, owner, storage_class, checksum"
+
     init(_ row: inout Row) throws(Fault) {
         self.init(
             key: ObjectKey(bytes: try row.take()), size: try row.take(), entityTag: try row.take(), modified: try row.take(),
