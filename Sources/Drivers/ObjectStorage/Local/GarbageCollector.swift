@@ -1,12 +1,12 @@
 //  Removes the files of bodies that no version names any more, apart from the calls that make them garbage.
-//  Bodies of parts are taken apart first, once nobody reads them.
+//  Bodies of parts are taken apart first, once nobody reads them, and uploads end whose bucket is no more.
 
 import Database
 import Model
 
 /// Removes the garbage of one shard.
 struct GarbageCollector: Sendable {
-    /// How many files are removed, and how many pieces let go, between two writes.
+    /// How many files are removed, and how many pieces or parts let go, between two writes.
     private static let batch = 100
 
     let engine: SQLiteEngine
@@ -20,6 +20,7 @@ struct GarbageCollector: Sendable {
     func collect(_ progress: any WorkProgress, _ removed: inout Int) async throws(Fault) {
         // What can go at once goes first: it may be the room that the rest needs.
         try await removeFiles(progress, &removed)
+        try await endUploads(progress, removed)
         try await takeApart(progress, removed)
         try await removeFiles(progress, &removed)
     }
@@ -39,6 +40,22 @@ struct GarbageCollector: Sendable {
             }
             removed += garbage.count
             try await progress.step("\(removed) files removed")
+        }
+    }
+
+    /// Ends the uploads of buckets that are no more.
+    private func endUploads(_ progress: any WorkProgress, _ removed: Int) async throws(Fault) {
+        let buckets = try await engine.read { tx throws(Fault) in
+            try tx.values("SELECT id FROM gone_bucket ORDER BY id LIMIT $1", [GarbageCollector.batch.value], as: Int64.self)
+        }
+        for bucket in buckets {
+            while try await !endUploads(ofGone: bucket) { try await progress.step("\(removed) files removed") }
+        }
+    }
+
+    private func endUploads(ofGone bucket: Int64) async throws(Fault) -> Bool {
+        try await dropping { tx, now, dropped throws(Fault) in
+            try tx.endUploads(ofGone: bucket, most: GarbageCollector.batch, now: now, &dropped)
         }
     }
 
@@ -62,13 +79,24 @@ struct GarbageCollector: Sendable {
     }
 
     private func takeApart(_ detail: Int64) async throws(Fault) -> Bool {
+        try await dropping { tx, now, dropped throws(Fault) in
+            try tx.takeApart(detail, most: GarbageCollector.batch, now: now, &dropped)
+        }
+    }
+
+    /// Drops bodies in one write.
+    ///
+    /// - Returns: Whether none is left.
+    private func dropping(
+        _ some: @escaping @Sendable (Writing, Instant, inout DroppedBodies) throws(Fault) -> Bool
+    ) async throws(Fault) -> Bool {
         let now = chance.now()
-        let (isGone, dropped) = try await engine.write { tx throws(Fault) in
+        let (isDone, dropped) = try await engine.write { tx throws(Fault) in
             var dropped = DroppedBodies()
-            let isGone = try tx.takeApart(detail, most: GarbageCollector.batch, now: now, &dropped)
-            return (isGone, dropped)
+            let isDone = try some(tx, now, &dropped)
+            return (isDone, dropped)
         }
         if dropped.leavesSparse { compaction.wake() }
-        return isGone
+        return isDone
     }
 }

@@ -55,4 +55,35 @@ extension Writing {
         try run("DELETE FROM loose_pieces WHERE detail = $1", [.integer(detail)])
         return true
     }
+
+    /// Drops some uploads and parts of a bucket that is no more, and its row once there are none.
+    ///
+    /// - Returns: Whether none is left.
+    func endUploads(ofGone bucket: Int64, most: Int, now: Instant, _ dropped: inout DroppedBodies) throws(Fault) -> Bool {
+        var left = most
+        while left > 0 {
+            let next = try first(
+                "SELECT key, id FROM upload WHERE bucket = $1 ORDER BY key, id LIMIT 1", [.integer(bucket)]
+            ) { row throws(Fault) -> (key: [UInt8], id: String) in (try row.take(), try row.take()) }
+            guard let next else {
+                try run("DELETE FROM gone_bucket WHERE id = $1", [.integer(bucket)])
+                return true
+            }
+            let parts = try rows(
+                "SELECT number, body_kind, body FROM part WHERE upload = $1 ORDER BY number LIMIT $2", [next.id.value, left.value]
+            ) { row throws(Fault) -> (number: Int64, body: StoredBody) in
+                (try row.take(), try StoredBody(&row))
+            }
+            for part in parts { try drop(part.body, now: now, &dropped) }
+            if let last = parts.last {
+                try run("DELETE FROM part WHERE upload = $1 AND number <= $2", [next.id.value, .integer(last.number)])
+            }
+            left -= parts.count
+            guard left > 0 else { return false }
+            try run(
+                "DELETE FROM upload WHERE bucket = $1 AND key = $2 AND id = $3", [.integer(bucket), .blob(next.key), next.id.value])
+            left -= 1
+        }
+        return false
+    }
 }

@@ -120,5 +120,11 @@ enum Schema {
                 // Bodies of parts that no version names any more.
                 "CREATE TABLE loose_pieces (detail {int} PRIMARY KEY) {strict}"
             ]),
+        Migration(
+            "gone buckets",
+            [
+                // Buckets that are no more, of whose uploads there are some left.
+                "CREATE TABLE gone_bucket (id {int} PRIMARY KEY) {strict}"
+            ]),
     ]
 }

@@ -94,24 +94,20 @@ final class Shard: Sendable {
         }
     }
 
+    /// Its uploads are garbage from then on, however many they are.
     func dismiss(_ bucket: Bucket) async throws(Fault) {
-        let now = chance.now()
-        try await engine.write { [self] tx throws(Fault) in
+        try await engine.write { tx throws(Fault) in
             if try tx.exists("SELECT 1 FROM listing WHERE bucket = $1 LIMIT 1", [bucket.id.value]) {
                 throw ObjectFaults.bucketIsNotEmpty
             }
-            let uploads = try tx.rows("SELECT key, id FROM upload WHERE bucket = $1", [bucket.id.value]) {
-                row throws(Fault) -> (key: ObjectKey, id: UploadID) in
-                (ObjectKey(bytes: try row.take()), UploadID(try row.take()))
-            }
-            for upload in uploads {
-                let change = LocalChange(tx, bucket.id, upload.key, before: BucketUsage(), now: now, room: room, number: number)
-                _ = try change.end(upload.id, keeping: [])
-            }
             try tx.run("DELETE FROM bucket WHERE id = $1", [bucket.id.value])
+            try tx.run(
+                """
+                INSERT INTO gone_bucket (id) SELECT $1 WHERE EXISTS (SELECT 1 FROM upload WHERE bucket = $1)
+                ON CONFLICT (id) DO NOTHING
+                """, [bucket.id.value])
         }
         wakes.garbage.wake()
-        wakes.compaction.wake()
     }
 
     /// The buckets that take keys here.
