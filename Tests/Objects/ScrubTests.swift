@@ -57,6 +57,17 @@ struct ScrubTests {
         }
     }
 
+    /// Of one that others go on replacing there is always another body, and the scrub goes on to the next.
+    @Test func aVersionThatIsReplacedAgainAndAgainIsLeftAlone() throws {
+        var misses = MissedBodies()
+        let goesOn = try (1...MissedBodies.countMax).map { try misses.add(.file(id: UInt64($0), checksums: [])) }
+        #expect(goesOn == [true, true, true, true, false])
+        misses = MissedBodies()
+        #expect(try misses.add(.file(id: 1, checksums: [])))
+        let fault = #expect(throws: Fault.self) { _ = try misses.add(.file(id: 1, checksums: [])) }
+        #expect(fault?.code == .bodyIsGone)
+    }
+
     /// Opening it fails, as it does when the process has too many files open.
     @Test func aFileThatCannotBeOpenedIsNoDamage() async throws {
         try await ScrubTests.with { _, scrub, round, file in

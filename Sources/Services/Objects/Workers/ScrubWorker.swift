@@ -73,15 +73,13 @@ public final class ScrubWorker: ObjectWorker {
     ///
     /// - Throws: `bodyIsGone` of a version that is still there when its body is not.
     private func read(_ listed: ListedObject, in bucket: Bucket) async throws(Fault) -> Int64 {
-        var missed: BodyReference?
+        var misses = MissedBodies()
         while true {
             guard let version = try await backend.find(listed.key, version: listed.version, in: bucket), let body = version.body
             else { return 0 }
             do throws(Fault) { return try await read(StoredObject(bucket: bucket, version: version), body) } catch {
-                // What another has taken the place of since it was found is looked for anew.
                 guard error.code == .bodyIsGone else { throw error }
-                guard body != missed else { throw Fault(.bodyIsGone, "The body is not there any more.", kind: .object) }
-                missed = body
+                guard try misses.add(body) else { return 0 }
             }
         }
     }
@@ -93,6 +91,24 @@ public final class ScrubWorker: ObjectWorker {
         var count: Int64 = 0
         while let piece = try await bytes.next() { count += Int64(piece.readableBytes) }
         return count
+    }
+}
+
+/// The bodies of one version that were not there any more when they were to be read.
+struct MissedBodies {
+    /// A version that is replaced as often as this is left alone: what others have just written needs no scrub.
+    static let countMax = 5
+
+    private var last: BodyReference?
+    private var count = 0
+
+    /// - Returns: Whether the version is to be looked for anew: another body has taken the place of this one.
+    /// - Throws: `bodyIsGone` where none has.
+    mutating func add(_ body: BodyReference) throws(Fault) -> Bool {
+        guard body != last else { throw Fault(.bodyIsGone, "The body is not there any more.", kind: .object) }
+        last = body
+        count += 1
+        return count < MissedBodies.countMax
     }
 }
 
