@@ -68,6 +68,13 @@ import Testing
         #expect(walk([self.rule { $0.isEnabled = false }], at: 1000 * Self.day, versions).isEmpty)
     }
 
+    /// A rule may say that markers stay, and nothing else.
+    @Test func markersThatStay() {
+        let rule = rule { $0.expiration = .notMarkers }
+        let versions = [version("a", 2, at: 0), version("b", 1, at: 0, isMarker: true)]
+        #expect(walk([rule], at: 1000 * Self.day, versions).isEmpty)
+    }
+
     /// A walk decides the same whichever other keys lie around one.
     @Test func filters() {
         let rule = rule {

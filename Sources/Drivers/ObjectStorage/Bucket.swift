@@ -220,6 +220,8 @@ public struct LifecycleRule: Sendable, Hashable, Codable {
         case date(Instant)
         /// Delete markers behind which nothing is left.
         case markers
+        /// Not even those, as its owner has said.
+        case notMarkers
     }
 
     public var id: String

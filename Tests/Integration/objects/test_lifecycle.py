@@ -23,7 +23,8 @@ def set_rules(s3, bucket, *rules):
 GOOD = [
     rule(Expiration={"Days": 1}), rule(Expiration={"Days": 36_500}),
     rule(Expiration={"Date": datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc)}),
-    rule(Expiration={"ExpiredObjectDeleteMarker": True}), rule(NoncurrentVersionExpiration={"NoncurrentDays": 3}),
+    rule(Expiration={"ExpiredObjectDeleteMarker": True}), rule(Expiration={"ExpiredObjectDeleteMarker": False}),
+    rule(NoncurrentVersionExpiration={"NoncurrentDays": 3}),
     rule(NoncurrentVersionExpiration={"NoncurrentDays": 3, "NewerNoncurrentVersions": 2}),
     rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 7}),
     rule(Prefix="a/", Expiration={"Days": 1}), rule(Filter={"Prefix": "a/"}, Expiration={"Days": 1}),

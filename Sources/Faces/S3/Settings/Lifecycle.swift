@@ -61,7 +61,7 @@ enum LifecycleForm: PlainSettingForm {
                 throw S3Error.invalidRequest("AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.")
             }
         }
-        if rule.expiration == .markers, !rule.filter.tags.isEmpty {
+        if rule.expiration == .markers || rule.expiration == .notMarkers, !rule.filter.tags.isEmpty {
             throw S3Error.invalidRequest("ExpiredObjectDeleteMarker cannot be specified with Tags.")
         }
         guard rule.expiration != nil || rule.noncurrentDays != nil || rule.abandonedUploadDays != nil else {
@@ -76,7 +76,7 @@ enum LifecycleForm: PlainSettingForm {
             throw XMLElement.malformed
         }
         if let days = try days(element, "Days") { return .days(days) }
-        if flag == true { return .markers }
+        if let flag { return flag ? .markers : .notMarkers }
         guard let date = element["Date"].flatMap({ date($0.text) }) else {
             throw XMLElement.malformed
         }
@@ -147,6 +147,7 @@ enum LifecycleForm: PlainSettingForm {
                 case .days(let days): out.element("Days", days)
                 case .date(let date): out.element("Date", date)
                 case .markers: out.element("ExpiredObjectDeleteMarker", true)
+                case .notMarkers: out.element("ExpiredObjectDeleteMarker", false)
                 }
                 out.close("Expiration")
             }

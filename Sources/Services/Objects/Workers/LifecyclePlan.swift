@@ -112,7 +112,7 @@ struct LifecycleWalk {
         switch rule.expiration {
         case .days(let days): clock.due(version.modified, days: days) <= now
         case .date(let date): date <= now
-        case .markers, nil: false
+        case .markers, .notMarkers, nil: false
         }
     }
 
@@ -128,7 +128,7 @@ struct LifecycleWalk {
         switch rule.expiration {
         case .markers: return true
         case .days(let days): return clock.due(marker.modified, days: days) <= now
-        case .date, nil: return false
+        case .date, .notMarkers, nil: return false
         }
     }
 }
@@ -143,7 +143,7 @@ extension BucketSettings {
             switch rule.expiration {
             case .days(let days): return (clock.due(version.modified, days: days), rule.id)
             case .date(let date): return (date, rule.id)
-            case .markers, nil: return nil
+            case .markers, .notMarkers, nil: return nil
             }
         }
         return dates.min { $0.when < $1.when }
