@@ -154,7 +154,7 @@ def test_who_may_not_is_not_told_what_is_wrong(wire, stranger, shelf, method, pa
 
 
 @pytest.mark.parametrize("headers, code", [
-    ({"x-amz-tagging": "a=1&a=2"}, "InvalidTag"), ({"x-amz-acl": "none-such"}, "InvalidArgument"),
+    ({"x-amz-tagging": "a=1&a=2"}, "InvalidArgument"), ({"x-amz-acl": "none-such"}, "InvalidArgument"),
     ({"x-amz-object-lock-mode": "GOVERNANCE"}, "InvalidArgument"), ({"x-amz-storage-class": "none"}, "InvalidStorageClass"),
     ({"x-amz-server-side-encryption": "none"}, "InvalidArgument"), ({"x-amz-meta-long": "x" * 2050}, "MetadataTooLarge")])
 def test_who_may_not_put_is_not_told_what_is_wrong(wire, stranger, shelf, headers, code):

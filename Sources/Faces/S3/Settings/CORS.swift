@@ -14,7 +14,7 @@ enum CORSForm: PlainSettingForm {
     static let absence: S3Error? = S3Error(.noSuchCORSConfiguration, "The CORS configuration does not exist")
 
     private static let rulesMax = 100
-    private static let methods: Set<String> = ["GET", "PUT", "POST", "DELETE", "HEAD"]
+    fileprivate static let methods: Set<String> = ["GET", "PUT", "POST", "DELETE", "HEAD"]
 
     static func read(_ document: XMLElement) throws -> [CORSRule]? {
         let rules = document.all("CORSRule")
@@ -95,8 +95,9 @@ extension S3Responder {
         guard let origin = request.headers[.origin] else {
             throw S3Error(.badRequest, "Insufficient information. Origin request header needed.")
         }
-        guard let method = request.headers[.accessControlRequestMethod] else {
-            throw S3Error(.badRequest, "Invalid Access-Control-Request-Method: null")
+        let asked = request.headers[.accessControlRequestMethod]
+        guard let method = asked, CORSForm.methods.contains(method) else {
+            throw S3Error(.badRequest, "Invalid Access-Control-Request-Method: \(asked ?? "null")")
         }
         let headers = (request.headers[.accessControlRequestHeaders] ?? "").split(separator: ",").map { trimmed($0) }
         guard let rules = try await objects.corsRules(of: bucket) else {

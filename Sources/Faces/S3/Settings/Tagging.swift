@@ -45,7 +45,11 @@ enum TagSet {
     static func read(header text: String) throws(S3Error) -> [String: String] {
         var tags: [String: String] = [:]
         for (name, value) in S3Query(text).all {
-            guard tags.updateValue(String(decoding: value, as: UTF8.self), forKey: name) == nil else { throw duplicate }
+            guard tags.updateValue(String(decoding: value, as: UTF8.self), forKey: name) == nil else {
+                throw S3Error.invalidArgument(
+                    "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
+                        + "duplicates.")
+            }
         }
         return tags
     }
