@@ -3,6 +3,7 @@
 import AWSProtocol
 import Model
 import ObjectStorage
+import Objects
 import Testing
 
 @testable import S3
@@ -75,7 +76,7 @@ import Testing
 
     // MARK: The setting
 
-    private func setting(_ inside: String) throws -> AccessLogging? {
+    private func setting(_ inside: String) throws -> RequestedLogging? {
         let text = "<BucketLoggingStatus>\(inside)</BucketLoggingStatus>"
         return try LoggingForm.read(try XMLElement(document: Array(text.utf8), root: LoggingForm.root))
     }
@@ -84,11 +85,26 @@ import Testing
         "<LoggingEnabled><TargetBucket>logs</TargetBucket><TargetPrefix>a/</TargetPrefix></LoggingEnabled>",
         "<LoggingEnabled><TargetBucket>logs</TargetBucket><TargetPrefix></TargetPrefix><TargetObjectKeyFormat><SimplePrefix>"
             + "</SimplePrefix></TargetObjectKeyFormat></LoggingEnabled>",
+        "<LoggingEnabled><TargetBucket>logs</TargetBucket><TargetPrefix>a/</TargetPrefix><TargetObjectKeyFormat><PartitionedPrefix>"
+            + "<PartitionDateSource>DeliveryTime</PartitionDateSource></PartitionedPrefix></TargetObjectKeyFormat></LoggingEnabled>",
+        "<LoggingEnabled><TargetBucket>logs</TargetBucket><TargetGrants><Grant><Grantee "
+            + "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">"
+            + "<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant><Grant><Grantee "
+            + "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\"><ID>abc</ID></Grantee>"
+            + "<Permission>FULL_CONTROL</Permission></Grant></TargetGrants><TargetPrefix>a/</TargetPrefix></LoggingEnabled>",
     ])
     func comesBackAsItWas(inside: String) throws {
         var out = XMLWriter()
         LoggingForm.write(try #require(try setting(inside)), to: &out)
         #expect(String(decoding: out.bytes, as: UTF8.self) == inside)
+    }
+
+    /// S3 says which day it takes where its client did not.
+    @Test func aPartitionIsByTheDayOfTheCalls() throws {
+        let format = "<TargetObjectKeyFormat><PartitionedPrefix/></TargetObjectKeyFormat>"
+        let asked = try setting(
+            "<LoggingEnabled><TargetBucket>logs</TargetBucket><TargetPrefix/>\(format)</LoggingEnabled>")
+        #expect(asked?.logging.partition == .event)
     }
 
     @Test func nothingTurnsItOff() throws { #expect(try setting("") == nil) }
@@ -97,11 +113,20 @@ import Testing
         ("<LoggingEnabled/>", "MalformedXML"), ("<LoggingEnabled><TargetBucket>b</TargetBucket></LoggingEnabled>", "MalformedXML"),
         (
             "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix/><TargetGrants><Grant/></TargetGrants></LoggingEnabled>",
-            "NotImplemented"
+            "MalformedXML"
         ),
         (
-            "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix/><TargetObjectKeyFormat><PartitionedPrefix/>"
-                + "</TargetObjectKeyFormat></LoggingEnabled>", "NotImplemented"
+            "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix/><TargetGrants><Grant><Grantee><ID>a</ID></Grantee>"
+                + "<Permission>READ_ACP</Permission></Grant></TargetGrants></LoggingEnabled>", "MalformedXML"
+        ),
+        (
+            "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix/><TargetObjectKeyFormat><PartitionedPrefix/><SimplePrefix/>"
+                + "</TargetObjectKeyFormat></LoggingEnabled>", "MalformedXML"
+        ),
+        (
+            "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix/><TargetObjectKeyFormat><PartitionedPrefix>"
+                + "<PartitionDateSource>Noon</PartitionDateSource></PartitionedPrefix></TargetObjectKeyFormat></LoggingEnabled>",
+            "MalformedXML"
         ),
         (
             "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix/><TargetObjectKeyFormat/></LoggingEnabled>", "MalformedXML"

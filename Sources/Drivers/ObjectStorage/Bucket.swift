@@ -305,10 +305,21 @@ public struct Website: Sendable, Hashable, Codable {
 
 /// Where records of a bucket's calls are put.
 public struct AccessLogging: Sendable, Hashable, Codable {
+    /// Which day a partitioned key says, as clients write it.
+    public enum PartitionDate: String, Sendable, Hashable, Codable {
+        /// That of the calls whose records lie there.
+        case event = "EventTime"
+        case delivery = "DeliveryTime"
+    }
+
     public var bucket: String
     public var prefix: String
-    /// Whether its owner has said how records' keys are made, in the one way that there is.
+    /// Whether its owner has said that records' keys are simple, as they are where nothing is said.
     public var statesKeyFormat: Bool?
+    /// Where keys say whose calls lie there and of which day; nil: they are simple.
+    public var partition: PartitionDate?
+    /// Who besides the owner may do what with the records.
+    public var grants: [Grant]?
 
     public init(bucket: String, prefix: String) {
         self.bucket = bucket

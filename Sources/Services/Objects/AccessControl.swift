@@ -53,6 +53,17 @@ public struct RequestedGrant: Sendable, Hashable {
         self.grantee = grantee
         self.permission = permission
     }
+
+    /// An entry as a client would write it.
+    public init(_ grant: Grant) {
+        let grantee: RequestedGrantee =
+            switch grant.grantee {
+            case .account(let account): .canonicalID(ObjectsService.canonicalID(of: account))
+            case .everyone, .anyAccount, .logDelivery:
+                .group(RequestedGrantee.groups.first { $0.value == grant.grantee }?.key ?? "")
+            }
+        self.init(grantee, grant.permission)
+    }
 }
 
 /// A list as a client asks for it.

@@ -5,15 +5,41 @@ import Authority
 import Model
 import ObjectStorage
 
+/// Where a client wants records put.
+public struct RequestedLogging: Sendable, Hashable {
+    /// Its grants are of no account.
+    public var logging: AccessLogging
+    public var grants: [RequestedGrant]
+
+    public init(_ logging: AccessLogging, grants: [RequestedGrant] = []) {
+        self.logging = logging
+        self.grants = grants
+    }
+}
+
 extension ObjectsService {
     /// Who delivers records, as buckets' policies name it.
     private static let logDelivery = "logging.s3.amazonaws.com"
 
-    /// - Throws: `invalidLogTarget` where records may not be put where the owner wants them.
-    public func setLogging(_ logging: AccessLogging?, of name: String, by caller: Caller) async throws(Fault) {
+    /// - Throws: `invalidLogTarget` where records may not be put where the owner wants them; `listsAreOff` where they
+    ///   cannot be had by whom the owner names.
+    public func setLogging(_ asked: RequestedLogging?, of name: String, by caller: Caller) async throws(Fault) {
         let bucket = try await bucket(name, for: .putBucketLogging, by: caller)
-        if let logging { _ = try await logTarget(logging, of: bucket) }
+        let logging: AccessLogging? = if let asked { try await logging(asked, of: bucket) } else { nil }
         try await backend.update(bucket) { settings throws(Fault) in settings.logging = logging }
+    }
+
+    private func logging(_ asked: RequestedLogging, of bucket: Bucket) async throws(Fault) -> AccessLogging {
+        let target = try await logTarget(asked.logging, of: bucket)
+        var logging = asked.logging
+        logging.grants = nil
+        guard !asked.grants.isEmpty else { return logging }
+        guard target.settings.ownership != .bucketOwnerEnforced else {
+            throw Fault(.listsAreOff, "Target grants not allowed for bucket owner enforced buckets", kind: .bucket)
+        }
+        logging.grants = try await grants(
+            .grants(asked.grants, owner: nil), owner: target.account, bucketOwner: target.account, target.settings)
+        return logging
     }
 
     /// Where records of a bucket's calls are wanted; nil where they are not, or where the bucket is not there.
@@ -23,21 +49,46 @@ extension ObjectsService {
     }
 
     /// Puts records of a bucket's calls where its owner wants them.
-    func deliver(_ records: [UInt8], of bucket: Bucket, _ logging: AccessLogging) async throws(Fault) {
+    ///
+    /// - Parameter day: When the day began that all of them are of, where that is to be seen.
+    func deliver(_ records: [UInt8], of bucket: Bucket, _ logging: AccessLogging, day: Instant? = nil) async throws(Fault) {
         let target = try await logTarget(logging, of: bucket)
         let now = chance.now()
-        var upload = ObjectUpload(bucket: target.name, key: ObjectsService.logKey(logging, now: now, chance.bits()))
+        var upload = ObjectUpload(
+            bucket: target.name, key: try await logKey(logging, of: bucket, at: day ?? now, chance.bits()))
         upload.size = Int64(records.count)
         upload.detail.headers["content-type"] = "text/plain"
+        upload.acl = try await logList(logging, in: target)
         let session = Session(
             unrestrictedSystemWorkFor: "access logs", onBehalfOf: try await accounts.account(target.account), now: now)
         _ = try await put(upload, StoredObjectBody(source: BodySource(records[...])), by: Caller(session))
     }
 
-    /// `prefix2024-01-31-12-34-56-0123456789ABCDEF`
-    static func logKey(_ logging: AccessLogging, now: Instant, _ bits: UInt64) -> ObjectKey {
-        let time = now.iso8601.dropLast().map { "T:".contains($0) ? "-" : $0 }
-        return ObjectKey("\(logging.prefix)\(String(time))-\(hexDigits(bits).uppercased())")
+    /// `prefix2024-01-31-12-34-56-0123456789ABCDEF`, or
+    /// `prefix111122223333/region/bucket/2024/01/31/2024-01-31-12-34-56-0123456789ABCDEF`.
+    private func logKey(
+        _ logging: AccessLogging, of bucket: Bucket, at time: Instant, _ bits: UInt64
+    ) async throws(Fault) -> ObjectKey {
+        let stamp = String(time.iso8601.dropLast().map { "T:".contains($0) ? "-" : $0 })
+        var place = logging.prefix
+        if logging.partition != nil {
+            guard let account = try await accounts.account(bucket.account) else { throw Fault.accessDenied }
+            let day = String(stamp.prefix(10).map { $0 == "-" ? "/" : $0 })
+            place += "\(account.number)/\(bucket.region)/\(bucket.name)/\(day)/"
+        }
+        return ObjectKey("\(place)\(stamp)-\(hexDigits(bits).uppercased())")
+    }
+
+    /// The list that records get: what the owner has granted, as far as the bucket that keeps them admits it by now.
+    private func logList(_ logging: AccessLogging, in target: Bucket) async throws(Fault) -> RequestedACL? {
+        guard let grants = logging.grants, target.settings.ownership != .bucketOwnerEnforced else { return nil }
+        var entries: [RequestedGrant] = []
+        for grant in [Grant(.account(target.account), .fullControl)] + grants {
+            if grant.isPublic, target.settings.publicAccess?.blocksACLs == true { continue }
+            if case .account(let account) = grant.grantee, try await accounts.account(account) == nil { continue }
+            entries.append(RequestedGrant(grant))
+        }
+        return .grants(entries, owner: nil)
     }
 
     /// The bucket that records are wanted in, once it is found that they may be put there.
@@ -54,7 +105,7 @@ extension ObjectsService {
         guard target.settings.lock?.standard == nil else {
             throw Fault.invalidLogTarget("The target bucket for logging must not have a default retention period")
         }
-        let key = ObjectsService.logKey(logging, now: chance.now(), 0)
+        let key = try await logKey(logging, of: bucket, at: chance.now(), 0)
         guard key.bytes.count <= ObjectKey.bytesMax else { throw Fault.invalidLogTarget("The target prefix is too long") }
         guard try await admitsRecords(target, key, of: bucket) else {
             throw Fault.invalidLogTarget(

@@ -13,11 +13,12 @@ public final class AccessLogs: Sendable {
     private struct Route: Hashable {
         var bucket: ID<Bucket>
         var logging: AccessLogging
+        /// When the day of its calls began, where records of several days are not to lie together.
+        var day: Instant?
     }
 
     private struct Batch {
         var bucket: Bucket
-        var logging: AccessLogging
         var text: [UInt8] = []
     }
 
@@ -47,8 +48,11 @@ public final class AccessLogs: Sendable {
 
     /// Takes a record.
     ///
-    /// - Parameter line: Without its end.
-    public func add(_ line: String, of bucket: Bucket, _ logging: AccessLogging) {
+    /// - Parameters:
+    ///   - line: Without its end.
+    ///   - time: Of the call.
+    public func add(_ line: String, at time: Instant, of bucket: Bucket, _ logging: AccessLogging) {
+        let day = logging.partition == .event ? time.beginningOfDay : nil
         state.withLock { state in
             let size = line.utf8.count + 1
             guard state.bytes + size <= AccessLogs.bytesMax else {
@@ -56,8 +60,8 @@ public final class AccessLogs: Sendable {
                 return
             }
             state.bytes += size
-            let route = Route(bucket: bucket.id, logging: logging)
-            state.batches[route, default: Batch(bucket: bucket, logging: logging)].text += Array(line.utf8) + [0x0a]
+            let route = Route(bucket: bucket.id, logging: logging, day: day)
+            state.batches[route, default: Batch(bucket: bucket)].text += Array(line.utf8) + [0x0a]
         }
     }
 
@@ -86,12 +90,21 @@ public final class AccessLogs: Sendable {
             return state
         }
         if taken.lost > 0 { log.warning("records of calls were lost: there was no room", metadata: ["records": "\(taken.lost)"]) }
-        for batch in taken.batches.values {
-            do throws(Fault) { try await objects.deliver(batch.text, of: batch.bucket, batch.logging) } catch {
+        for (route, batch) in taken.batches {
+            do throws(Fault) {
+                try await objects.deliver(batch.text, of: batch.bucket, route.logging, day: route.day)
+            } catch {
                 log.notice(
                     "records of calls could not be delivered",
-                    metadata: ["bucket": "\(batch.bucket.name)", "target": "\(batch.logging.bucket)", "fault": "\(error)"])
+                    metadata: ["bucket": "\(batch.bucket.name)", "target": "\(route.logging.bucket)", "fault": "\(error)"])
             }
         }
+    }
+}
+
+extension Instant {
+    fileprivate var beginningOfDay: Instant {
+        let day: Int64 = 86_400 * 1_000_000
+        return Instant(microseconds: microseconds - (microseconds % day + day) % day)
     }
 }

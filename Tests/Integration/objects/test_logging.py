@@ -57,9 +57,14 @@ def admit(s3, target, source=None):
 
 def delivered(s3, target, prefix="log/"):
     """All records in a bucket, by field."""
+    return delivered_as(s3, target, re.escape(prefix) + r"\d{4}(-\d\d){5}-[0-9A-F]{16}")
+
+
+def delivered_as(s3, target, pattern):
+    """All records in a bucket whose keys are all of a pattern, by field."""
     records = []
-    for found in s3.list_objects_v2(Bucket=target, Prefix=prefix).get("Contents", []):
-        assert re.fullmatch(re.escape(prefix) + r"\d{4}(-\d\d){5}-[0-9A-F]{16}", found["Key"])
+    for found in s3.list_objects_v2(Bucket=target).get("Contents", []):
+        assert re.fullmatch(pattern, found["Key"])
         text = s3.get_object(Bucket=target, Key=found["Key"])["Body"].read().decode()
         assert text.endswith("\n")
         for line in text.splitlines():
@@ -87,6 +92,52 @@ def test_the_setting(s3, buckets):
     assert refused(s3.put_bucket_logging, **put(TargetPrefix="x" * 1020))[1] == "InvalidTargetBucketForLogging"
     s3.put_bucket_logging(Bucket=source, BucketLoggingStatus={})
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=source)
+
+
+@pytest.mark.parametrize("source_of_date, clock", [("EventTime", "-00-00-00-"), ("DeliveryTime", r"(-\d\d){3}-"), (None, "-00-00-00-")])
+def test_keys_by_account_bucket_and_day(quick, s3, buckets, source_of_date, clock):
+    source, target = buckets
+    admit(s3, target)
+    wanted = {
+        "TargetBucket": target, "TargetPrefix": "all/",
+        "TargetObjectKeyFormat": {"PartitionedPrefix": {"PartitionDateSource": source_of_date} if source_of_date else {}}}
+    s3.put_bucket_logging(Bucket=source, BucketLoggingStatus={"LoggingEnabled": wanted})
+    found = s3.get_bucket_logging(Bucket=source)["LoggingEnabled"]
+    assert found["TargetObjectKeyFormat"] == {"PartitionedPrefix": {"PartitionDateSource": source_of_date or "EventTime"}}
+    s3.put_object(Bucket=source, Key="k", Body=b"")
+    account = quick.client("sts").get_caller_identity()["Account"]
+    region = s3.meta.region_name
+    pattern = rf"all/{account}/{region}/{source}/(\d{{4}})/(\d\d)/(\d\d)/\1-\2-\3{clock}[0-9A-F]{{16}}"
+    assert eventually(lambda: "REST.PUT.OBJECT" in [r["operation"] for r in delivered_as(s3, target, pattern)])
+
+
+def test_grants_on_records(s3, buckets):
+    source, target = buckets
+    everyone = {"Grantee": {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"}, "Permission": "READ"}
+    put = lambda *grants: dict(Bucket=source, BucketLoggingStatus={
+        "LoggingEnabled": {"TargetBucket": target, "TargetPrefix": "log/", "TargetGrants": list(grants)}})
+    admit(s3, target)
+    s3.put_bucket_ownership_controls(Bucket=target, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+    assert refused(s3.put_bucket_logging, **put(everyone)) == (400, "AccessControlListNotSupported")
+    s3.put_bucket_ownership_controls(Bucket=target, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+    s3.delete_public_access_block(Bucket=target)
+    assert refused(s3.put_bucket_logging, **put({**everyone, "Permission": "READ_ACP"})) == (400, "MalformedXML")
+    nobody = {"Grantee": {"Type": "CanonicalUser", "ID": "0" * 64}, "Permission": "READ"}
+    assert refused(s3.put_bucket_logging, **put(nobody)) == (400, "InvalidArgument")
+    s3.put_bucket_logging(**put(everyone))
+    assert s3.get_bucket_logging(Bucket=source)["LoggingEnabled"]["TargetGrants"] == [everyone]
+    s3.put_object(Bucket=source, Key="k", Body=b"")
+    assert eventually(lambda: delivered(s3, target))
+    key = s3.list_objects_v2(Bucket=target)["Contents"][0]["Key"]
+    grants = s3.get_object_acl(Bucket=target, Key=key)["Grants"]
+    owner = s3.list_buckets()["Owner"]["ID"]
+    assert [g for g in grants if g["Grantee"]["Type"] == "Group"] == [everyone]
+    assert [(g["Grantee"]["ID"], g["Permission"]) for g in grants if g["Grantee"]["Type"] != "Group"] == [(owner, "FULL_CONTROL")]
+    # What the bucket does not admit any more is left out, and records come all the same.
+    before = s3.list_objects_v2(Bucket=target)["KeyCount"]
+    s3.put_bucket_ownership_controls(Bucket=target, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+    s3.put_object(Bucket=source, Key="k", Body=b"")
+    assert eventually(lambda: s3.list_objects_v2(Bucket=target)["KeyCount"] > before)
 
 
 def test_the_log_delivery_group(s3, buckets):

@@ -38,7 +38,7 @@ extension S3Responder {
             return recordedLater(response, record, trace, sent, of: bucket, logging)
         default:
             record.bytesSent = sent
-            accessLogs.add(record.line, of: bucket, logging)
+            accessLogs.add(record.line, at: record.time, of: bucket, logging)
             return response
         }
     }
@@ -54,7 +54,7 @@ extension S3Responder {
             var record = record
             defer {
                 record.totalMilliseconds = trace.millisecondsPassed
-                accessLogs.add(record.line, of: bucket, logging)
+                accessLogs.add(record.line, at: record.time, of: bucket, logging)
             }
             try await body.write(writer)
             record.bytesSent = sent

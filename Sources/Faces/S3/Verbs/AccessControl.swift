@@ -38,19 +38,9 @@ extension S3Responder {
             out.element("Owner", shown[list.owner])
             out.open("AccessControlList")
             for grant in groupsFirst {
-                out.open("Grant")
-                let schema = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\""
-                switch grant.grantee {
-                case .account(let account):
-                    out.open("Grantee", attributes: "\(schema) xsi:type=\"CanonicalUser\"")
-                    out.names(of: shown[account])
-                case .everyone, .anyAccount, .logDelivery:
-                    out.open("Grantee", attributes: "\(schema) xsi:type=\"Group\"")
-                    out.element("URI", RequestedGrantee.groups.first { $0.value == grant.grantee }?.key)
-                }
-                out.close("Grantee")
-                out.element("Permission", grant.permission.rawValue)
-                out.close("Grant")
+                var name: String?
+                if case .account(let account) = grant.grantee { name = shown[account]?.displayName }
+                out.element(RequestedGrant(grant), displayName: name)
             }
             out.close("AccessControlList")
         }
@@ -70,18 +60,16 @@ extension S3Call {
         guard let list = document["AccessControlList"] else { throw malformedACL }
         guard let owner = document["Owner"]?["ID"]?.text else { throw malformedACL }
         guard list.children.count <= grantsMax else { throw malformedACL }
-        let grants = try list.all("Grant").map { grant in
-            guard let grantee = grant["Grantee"],
-                let permission = grant["Permission"].flatMap({ Grant.Permission(rawValue: $0.text) })
-            else { throw malformedACL }
-            return RequestedGrant(try grantee.requestedGrantee(), permission)
+        let grants = try list.all("Grant").map { element in
+            guard let grant = RequestedGrant(element) else { throw malformedACL }
+            return grant
         }
         return .grants(grants, owner: owner)
     }
 }
 
 /// The most entries of a list.
-private let grantsMax = 100
+let grantsMax = 100
 
 private let malformedACL = S3Error(.malformedACLError, XMLElement.malformed.message)
 
@@ -92,12 +80,44 @@ extension Grant.Grantee {
     }
 }
 
-extension XMLElement {
-    fileprivate func requestedGrantee() throws(S3Error) -> RequestedGrantee {
-        if let id = self["ID"]?.text { return .canonicalID(id) }
-        if let uri = self["URI"]?.text { return .group(uri) }
-        if let email = self["EmailAddress"]?.text { return .email(email) }
-        throw malformedACL
+extension RequestedGrant {
+    /// From `<Grant>`; nil where that is not what it is to be.
+    init?(_ element: XMLElement) {
+        guard let named = element["Grantee"],
+            let permission = element["Permission"].flatMap({ Grant.Permission(rawValue: $0.text) })
+        else { return nil }
+        if let id = named["ID"]?.text {
+            self.init(.canonicalID(id), permission)
+        } else if let uri = named["URI"]?.text {
+            self.init(.group(uri), permission)
+        } else if let email = named["EmailAddress"]?.text {
+            self.init(.email(email), permission)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension XMLWriter {
+    /// `<Grant>…</Grant>`
+    mutating func element(_ grant: RequestedGrant, displayName: String? = nil) {
+        let schema = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\""
+        open("Grant")
+        switch grant.grantee {
+        case .canonicalID(let id):
+            open("Grantee", attributes: "\(schema) xsi:type=\"CanonicalUser\"")
+            element("ID", id)
+            element("DisplayName", displayName)
+        case .group(let uri):
+            open("Grantee", attributes: "\(schema) xsi:type=\"Group\"")
+            element("URI", uri)
+        case .email(let address):
+            open("Grantee", attributes: "\(schema) xsi:type=\"AmazonCustomerByEmail\"")
+            element("EmailAddress", address)
+        }
+        close("Grantee")
+        element("Permission", grant.permission.rawValue)
+        close("Grant")
     }
 }
 
