@@ -108,7 +108,7 @@ extension ObjectsService {
         do {
             var hash = BodyHash(size: size, by: lanes)
             var taken: Int64 = 0
-            for try await piece in body {
+            for try await piece in JoinedBits(body) {
                 taken += Int64(piece.readableBytes)
                 guard taken <= ObjectsService.uploadBytesMax else {
                     throw Fault.uploadTooLarge
