@@ -88,6 +88,24 @@ import Testing
         }
     }
 
+    /// A version without an id stands where one with an id might, and is not that one.
+    @Test(arguments: TestedBackend.allCases)
+    func aPlaceIsNoID(backend: TestedBackend) async throws {
+        try await backend.with { store, bucket in
+            let nameless = ObjectVersion(
+                id: .null, size: 1, entityTag: "t", modified: Instant(seconds: 5), detail: ObjectDetail(),
+                body: .inline(id: 0, bytes: [1]))
+            let key = ObjectKey("k")
+            try await store.change(key, in: bucket) { change throws(Fault) in
+                try change.put(nameless, at: 1_700_000_000_000_000)
+                try change.remove(VersionID(bits: 1_700_000_000_000_000))
+            }
+            #expect(try await store.find(key, version: VersionID(bits: 1_700_000_000_000_000), in: bucket) == nil)
+            #expect(try await store.find(key, version: .null, in: bucket)?.id == .null)
+            #expect(try await store.list(ListingRequest(), .all, of: bucket).entries.map(\.version) == [.null])
+        }
+    }
+
     private func rolledUp(_ prefix: String, _ delimiter: String) -> [[UInt8]] {
         var found: [[UInt8]] = []
         for key in Self.keys.map({ Array($0.utf8) }).sorted(by: { $0.lexicographicallyPrecedes($1) })
