@@ -183,9 +183,10 @@ public final class ObjectWorkers: Sendable {
 
     /// Writes wishes as they are when their turn has come, so that the last writer writes the newest.
     private func save() async {
-        do throws(Fault) {
-            try await BlockingPool.run { [self] () throws(Fault) in try saveNow() }
-        } catch { report("workers", error) }
+        // Also what ended as the store was closed.
+        do {
+            try await shielded { try await BlockingPool.run { [self] () throws(Fault) in try saveNow() } }
+        } catch { report("workers", error as? Fault ?? Fault(.storage, "\(path) could not be written.", because: error)) }
     }
 
     private func saveNow() throws(Fault) {
