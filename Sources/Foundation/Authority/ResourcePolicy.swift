@@ -56,6 +56,13 @@ extension PolicyDocument {
         }
     }
 
+    /// Whether a statement allows something to all but those whom it names.
+    public var allowsAllBut: Bool {
+        statements.contains { statement in
+            if case .allBut = statement.principals { statement.effect == .allow } else { false }
+        }
+    }
+
     /// The numbers of the accounts whose principals it names; nil where a name is none of an account's.
     public var principalAccounts: Set<String>? {
         var accounts: Set<String> = []

@@ -26,6 +26,14 @@ public struct Caller: Sendable {
 
     public var account: ID<Account>? { session.account?.id }
 
+    /// The same caller, as one who lists what one key begins: of it alone an answer then tells whether it is there.
+    func listing(_ key: ObjectKey) -> Caller {
+        let condition = condition
+        return Caller(session, requestID: requestID) { name in
+            name == "s3:prefix" ? .text(String(decoding: key.bytes, as: UTF8.self)) : condition(name)
+        }
+    }
+
     /// The same caller, who asks for tags.
     func asking(for tags: [String: String]) -> Caller {
         let condition = condition

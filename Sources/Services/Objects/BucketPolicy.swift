@@ -34,6 +34,10 @@ extension ObjectsService {
         guard let named = policy.principalAccounts else {
             throw Fault(.malformedPolicy, "Invalid principal in policy", kind: .policy)
         }
+        // "NotPrincipal" of the IAM User Guide: it is not for letting everybody else do something.
+        guard !policy.allowsAllBut else {
+            throw Fault(.malformedPolicy, "Allow with NotPrincipal is not allowed.", kind: .policy)
+        }
         for number in named where try await accounts.account(number: number) == nil {
             throw Fault(.malformedPolicy, "Invalid principal in policy", kind: .policy)
         }

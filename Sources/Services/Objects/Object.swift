@@ -145,7 +145,9 @@ extension ObjectsService {
         try ObjectsService.check(name.key)
         guard let version = try await backend.find(name.key, version: name.version, in: bucket, forReading: forReading) else {
             // Who may not list is not told what there is.
-            do throws(Fault) { try authorize(.listBucket, on: bucket, by: caller) } catch { throw Fault.accessDenied }
+            do throws(Fault) { try authorize(.listBucket, on: bucket, by: caller.listing(name.key)) } catch {
+                throw Fault.accessDenied
+            }
             guard let asked = name.version else { throw Fault.noObject }
             throw Fault(.notFound, "The specified version does not exist.", kind: .version).about(asked)
         }

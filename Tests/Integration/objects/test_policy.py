@@ -64,6 +64,7 @@ MALFORMED = [
     dict(Statement=[{**GOOD, "Resource": "{bucket}/*"}]),
     dict(Statement=[{**GOOD, "Condition": {"NoSuchOperator": {"aws:SourceIp": "10.0.0.0/8"}}}]),
     dict(Statement=[{**GOOD, "Colour": "green"}]),
+    dict(Statement=[{**{key: value for key, value in GOOD.items() if key != "Principal"}, "NotPrincipal": {"AWS": "*"}}]),
 ]
 
 
@@ -404,6 +405,14 @@ def test_what_is_not_there_is_hidden_from_who_may_not_list(s3, other, anonymous,
     for client in (other, anonymous):
         assert refused(client.get_object, Bucket=bucket, Key="none") == (404, "NoSuchKey")
         assert refused(client.head_object, Bucket=bucket, Key="none")[0] == 404
+
+
+def test_what_is_not_there_where_a_policy_lists_some_keys(s3, other, bucket, say):
+    """Who may list what begins so is told what is not there of it, and of nothing else."""
+    say(bucket, statement(bucket, "s3:ListBucket", Condition={"StringLike": {"s3:prefix": "open/*"}}))
+    assert refused(other.head_object, Bucket=bucket, Key="open/none")[0] == 404
+    assert refused(other.head_object, Bucket=bucket, Key="closed/none")[0] == 403
+    assert refused(other.get_object, Bucket=bucket, Key="closed/open/none") == (403, "AccessDenied")
 
 
 def test_many_removals_are_allowed_one_by_one(s3, other, bucket, say):
