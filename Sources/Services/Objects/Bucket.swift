@@ -15,6 +15,11 @@ public struct NewBucket: Sendable {
     public var tags: [String: String]?
 
     public init(name: String) { self.name = name }
+
+    /// Whether its list is to name others than its owner.
+    fileprivate var grantsToOthers: Bool {
+        acl != nil && acl != .canned(.private) && acl != .canned(.bucketOwnerFullControl)
+    }
 }
 
 extension Action<Bucket> {
@@ -24,6 +29,9 @@ extension Action<Bucket> {
 }
 
 extension ObjectsService {
+    /// The region that answers some calls as it did before there were others.
+    public static let firstRegion = "us-east-1"
+
     /// How many buckets an account may have (Amazon S3 User Guide, "Quotas").
     public static let bucketsMax = 10_000
 
@@ -39,17 +47,15 @@ extension ObjectsService {
         if new.tags != nil { _ = try caller.session.authorizeAll(Action<Bucket>.tag, on: ObjectsService.name(of: new.name)) }
         try BucketName.check(new.name)
         try ObjectTags.check(new.tags ?? [:], countMax: ObjectTags.bucketCountMax)
-        if let there = try await backend.bucket(named: new.name) { return (try ObjectsService.own(there, permit.id), true) }
+        if let there = try await backend.bucket(named: new.name) {
+            return (try await again(try ObjectsService.own(there, permit.id), new), true)
+        }
         guard try await backend.bucketCount(of: permit.id) < ObjectsService.bucketsMax else {
             throw Fault(.limitExceeded, "You have attempted to create more buckets than allowed", kind: .bucket)
         }
         var settings = BucketSettings()
         settings.ownership = new.ownership
-        if new.ownership == .bucketOwnerEnforced, let acl = new.acl, acl != .canned(.private),
-            acl != .canned(.bucketOwnerFullControl)
-        {
-            throw Fault.listsGrantToOthers
-        }
+        if new.ownership == .bucketOwnerEnforced, new.grantsToOthers { throw Fault.listsGrantToOthers }
         settings.grants = try await grants(new.acl, owner: permit.id, bucketOwner: permit.id, settings)
         settings.versioning = new.versioning
         settings.tags = new.tags
@@ -64,6 +70,19 @@ extension ObjectsService {
             throw Fault(.conflict, "The bucket is being made or removed by another call.", kind: .bucket)
         }
         return (try ObjectsService.own(there, permit.id), true)
+    }
+
+    /// Makes a bucket that is there: in AWS's first region its list is then as the call says
+    /// ("CreateBucket", Amazon S3 API Reference).
+    private func again(_ bucket: Bucket, _ new: NewBucket) async throws(Fault) -> Bucket {
+        guard region == ObjectsService.firstRegion else { return bucket }
+        if bucket.settings.ownership == .bucketOwnerEnforced {
+            if new.grantsToOthers { throw Fault.listsGrantToOthers }
+            return bucket
+        }
+        let grants = try await grants(new.acl, owner: bucket.account, bucketOwner: bucket.account, bucket.settings)
+        try await backend.update(bucket) { settings throws(Fault) in settings.grants = grants }
+        return bucket
     }
 
     private static func own(_ bucket: Bucket, _ account: ID<Account>) throws(Fault) -> Bucket {

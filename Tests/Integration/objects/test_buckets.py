@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from objects.wire import Wire, a_bucket, fields, new_name, quoted, refused, status
+from objects.wire import Wire, a_bucket, fields, fill, new_name, quoted, read, refused, status
 
 
 def test_a_bucket_from_its_making_to_its_end(s3):
@@ -57,6 +57,27 @@ def test_a_bucket_is_made_once(s3, other, bucket):
     # And the second making changes nothing of the first.
     assert refused(s3.create_bucket, Bucket=bucket, ACL="public-read")[0] == 409
     assert len(s3.get_bucket_acl(Bucket=bucket)["Grants"]) == 1
+
+
+def test_a_bucket_is_made_again_in_the_first_region(alone):
+    """There it is answered as if it had just been made, and its list is as the later call says."""
+    s3, bucket = alone.client(), new_name()
+
+    def grants():
+        return len(s3.get_bucket_acl(Bucket=bucket)["Grants"])
+
+    s3.create_bucket(Bucket=bucket, ACL="public-read")
+    fill(s3, bucket, ["kept"])
+    assert grants() == 2
+    s3.create_bucket(Bucket=bucket)
+    assert grants() == 1
+    s3.create_bucket(Bucket=bucket, ACL="public-read-write")
+    assert grants() == 3 and read(s3, bucket, "kept") == b"x"
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    s3.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+    assert refused(s3.create_bucket, Bucket=bucket, ACL="public-read") == (400, "InvalidBucketAclWithObjectOwnership")
+    s3.create_bucket(Bucket=bucket)
 
 
 GOOD_NAMES = [

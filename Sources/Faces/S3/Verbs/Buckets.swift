@@ -56,7 +56,7 @@ extension S3Responder {
         new.hasLock = call.header("x-amz-bucket-object-lock-enabled")?.lowercased() == "true"
         let (bucket, wasThere) = try await objects.createBucket(new, by: call.caller)
         // The first region of AWS answers as if it had just been made.
-        guard !wasThere || objects.region == "us-east-1" else {
+        guard !wasThere || objects.region == ObjectsService.firstRegion else {
             throw S3Error(
                 .bucketAlreadyOwnedByYou, "Your previous request to create the named bucket succeeded and you already own it.")
         }
@@ -86,7 +86,7 @@ extension S3Responder {
     func getBucketLocation(_ name: String, _ call: S3Call) async throws -> Response {
         let region = try await objects.bucket(name, for: .bucketLocation, by: call.caller).region
         return document("LocationConstraint") { out in
-            if region != "us-east-1" { out.text(region) }
+            if region != ObjectsService.firstRegion { out.text(region) }
         }
     }
 }
