@@ -37,6 +37,13 @@ extension S3Responder {
         return response
     }
 
+    /// An answer about a version that the call has made.
+    func made(_ stored: StoredObject, _ response: Response) -> Response {
+        var response = response
+        response.headers[.versionID] = stored.newVersion?.spelled
+        return response
+    }
+
     /// Accounts as answers show them.
     func shown(_ accounts: Set<ID<Account>>) async throws(Fault) -> [ID<Account>: ShownAccount] {
         var shown: [ID<Account>: ShownAccount] = [:]

@@ -89,6 +89,9 @@ public struct StoredObject: Sendable {
 
     /// What clients are told of which version it is; nil in a bucket that never kept any.
     public var shownVersion: VersionID? { bucket.settings.versioning == nil ? nil : version.id }
+
+    /// How who has just stored it is told of it: the version that takes another's place is named to nobody.
+    public var newVersion: VersionID? { version.id == .null ? nil : shownVersion }
 }
 
 extension ObjectsService {

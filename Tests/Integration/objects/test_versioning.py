@@ -128,7 +128,7 @@ def test_suspended_there_is_one_null_version(s3, versioned):
     kept = put(s3, versioned, b"kept")
     set_state(s3, versioned, "Suspended")
     done = s3.put_object(Bucket=versioned, Key="k", Body=b"null one")
-    assert done.get("VersionId", "null") == "null"
+    assert "VersionId" not in done
     put(s3, versioned, b"null two")
     assert versions(s3, versioned) == [("k", "null", False, True), ("k", kept, False, False)]
     assert read(s3, versioned, "k") == b"null two" and read(s3, versioned, "k", VersionId=kept) == b"kept"
@@ -137,6 +137,21 @@ def test_suspended_there_is_one_null_version(s3, versioned):
     new = put(s3, versioned, b"new")
     assert versions(s3, versioned) == [("k", new, False, True), ("k", "null", False, False), ("k", kept, False, False)]
     assert read(s3, versioned, "k", VersionId="null") == b"null two"
+
+
+def test_suspended_no_answer_names_the_null_version(s3, versioned):
+    """That of who stores it; who reads it is told."""
+    set_state(s3, versioned, "Suspended")
+    assert put(s3, versioned, b"x") is None
+    copied = s3.copy_object(Bucket=versioned, Key="copy", CopySource={"Bucket": versioned, "Key": "k"})
+    assert "VersionId" not in copied and copied["CopySourceVersionId"] == "null"
+    upload = s3.create_multipart_upload(Bucket=versioned, Key="parts")["UploadId"]
+    tag = s3.upload_part(Bucket=versioned, Key="parts", UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+    whole = s3.complete_multipart_upload(
+        Bucket=versioned, Key="parts", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    assert "VersionId" not in whole
+    for key in ["k", "copy", "parts"]:
+        assert s3.head_object(Bucket=versioned, Key=key)["VersionId"] == "null"
 
 
 def test_suspended_a_removal_puts_a_null_marker(s3, versioned):

@@ -17,7 +17,7 @@ extension S3Responder {
         directives.checksum = try call.header("x-amz-checksum-algorithm").map(ChecksumAlgorithm.init(asked:))
         let (found, stored) = try await objects.copy(
             source.name, sourceConditions: source.conditions, to: try await upload(to: name, call), directives, by: call.caller)
-        var response = about(
+        var response = made(
             stored,
             copied(
                 "CopyObjectResult", stored.version.entityTag, stored.version.modified, stored.version.detail.checksums,

@@ -59,7 +59,7 @@ extension S3Responder {
             out.elements(stored.version.detail.checksums)
             out.element("ChecksumType", stored.version.detail.checksumType)
         }
-        var response = about(stored, answer)
+        var response = made(stored, answer)
         describe(stored.version.detail.encryption, call.request, in: &response.headers)
         return response
     }

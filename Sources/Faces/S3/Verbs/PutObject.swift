@@ -17,7 +17,7 @@ extension S3Responder {
                 "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
         }
         let stored = try await objects.put(upload, call.body, by: call.caller)
-        var response = about(stored, empty(.ok))
+        var response = made(stored, empty(.ok))
         describe(stored.version.detail.encryption, call.request, in: &response.headers)
         response.headers[.expiration] = expiry(of: name.key, stored)
         response.headers[.eTag] = "\"\(stored.version.entityTag)\""
