@@ -61,10 +61,7 @@ extension ObjectsService {
         let upload = try await upload(id, of: key, in: bucket)
         try await checkQuota(of: bucket.account, adding: size ?? 0)
         if let name = upload.detail.partChecksum { body.makeChecksum(name) }
-        let mismatch = Fault(
-            .malformedRequest, "The provided encryption parameters did not match the ones used originally.", kind: .part)
-        let sealing = try await self.key(
-            of: upload.detail.encryption, key, in: bucket, customer: customer, mismatch: mismatch)
+        let sealing = try await partKey(of: upload, in: bucket, customer: customer)
         return try await take(body, size: size, sealedWith: sealing, in: bucket) { taken throws(Fault) in
             let checksums = body.checksum.map { [$0.name: $0.value] } ?? [:]
             if let wanted = upload.detail.partChecksum, let made = checksums.keys.first, made != wanted {
@@ -102,6 +99,15 @@ extension ObjectsService {
         return (found, taken)
     }
 
+    /// What an upload's parts are sealed with.
+    private func partKey(
+        of upload: PartedUpload, in bucket: Bucket, customer: CustomerKey?
+    ) async throws(Fault) -> SymmetricKey? {
+        let mismatch = Fault(
+            .malformedRequest, "The provided encryption parameters did not match the ones used originally.", kind: .part)
+        return try await key(of: upload.detail.encryption, upload.key, in: bucket, customer: customer, mismatch: mismatch)
+    }
+
     private func upload(_ id: UploadID, of key: ObjectKey, in bucket: Bucket) async throws(Fault) -> PartedUpload {
         guard let found = try await backend.upload(id, of: key, in: bucket) else { throw Fault.noUpload }
         return found
@@ -113,11 +119,15 @@ extension ObjectsService {
     /// - Parameters:
     ///   - parts: Their numbers rise.
     ///   - whole: What the client says of the whole.
+    ///   - customer: The key that the client brings: none, or the one that the parts came with.
     public func completeUpload(
         _ id: UploadID, of key: ObjectKey, in bucketName: String, parts: [NamedPart], whole: NamedWhole = NamedWhole(),
-        conditions: ObjectConditions = ObjectConditions(), by caller: Caller
+        customer: CustomerKey? = nil, conditions: ObjectConditions = ObjectConditions(), by caller: Caller
     ) async throws(Fault) -> StoredObject {
         let bucket = try await bucket(bucketName, key: key, for: .putObject, by: caller)
+        if customer != nil, let upload = try await backend.upload(id, of: key, in: bucket) {
+            _ = try await partKey(of: upload, in: bucket, customer: customer)
+        }
         let now = chance.now()
         guard zip(parts, parts.dropFirst()).allSatisfy({ $0.number < $1.number }) else {
             throw Fault(

@@ -153,6 +153,19 @@ def test_rules_that_are_wrong(wire, bucket, document, code):
     assert answer.refusal == (400, code)
 
 
+@pytest.mark.parametrize("types, status, code", [
+    ("<EncryptionType>NONE</EncryptionType>", 200, None), ("<EncryptionType>SSE-C</EncryptionType>", 501, "NotImplemented"),
+    ("<EncryptionType>AES256</EncryptionType>", 400, "MalformedXML")])
+def test_what_a_bucket_does_not_take(s3, wire, bucket, types, status, code):
+    """A rule may say what is blocked, and nothing else."""
+    document = (f"<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes>{types}</BlockedEncryptionTypes></Rule>"
+                "</ServerSideEncryptionConfiguration>")
+    answer = wire.put(f"/{bucket}", document, query="encryption")
+    assert (answer.status, answer.code) == (status, code)
+    s3.put_object(Bucket=bucket, Key="k", Body=BODY)
+    assert s3.head_object(Bucket=bucket, Key="k").get("ServerSideEncryption") == (None if code else "AES256")
+
+
 # By the client.
 
 @pytest.mark.parametrize("size", [0, 1, 8193, 70_000])
@@ -219,9 +232,10 @@ def test_parts_by_the_client(s3, wire, bucket):
         wire.put(f"/{bucket}/k", body, query=f"partNumber={number}&{query}", headers=customer()).headers["etag"]
         for number, body in [(1, large), (2, b"end")]]
     document = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>" for number, tag in enumerate(tags, 1))
-    assert wire.post(
-        f"/{bucket}/k", f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>", query=query,
-        headers=customer()).status == 200
+    document = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>"
+    assert wire.post(f"/{bucket}/k", document, query=query, headers=customer(OTHER)).refusal == (400, "InvalidRequest")
+    for _ in range(2):
+        assert wire.post(f"/{bucket}/k", document, query=query, headers=customer()).status == 200
     assert wire.get(f"/{bucket}/k", headers=customer()).body == large + b"end"
     ranged = wire.get(f"/{bucket}/k", headers={**customer(), "Range": f"bytes={(5 << 20) - 1}-{5 << 20}"})
     assert ranged.body == large[-1:] + b"e"

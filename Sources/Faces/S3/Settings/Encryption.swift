@@ -14,8 +14,14 @@ enum EncryptionForm: PlainSettingForm {
 
     static func read(_ document: XMLElement) throws -> BucketEncryption? {
         let rules = document.all("Rule")
-        guard rules.count == 1, let standard = rules[0]["ApplyServerSideEncryptionByDefault"] else { throw XMLElement.malformed }
+        guard rules.count == 1 else { throw XMLElement.malformed }
         let usesBucketKey = try rules[0].flag("BucketKeyEnabled") ?? false
+        if let blocked = rules[0]["BlockedEncryptionTypes"] { try check(blocked) }
+        guard let standard = rules[0]["ApplyServerSideEncryptionByDefault"] else {
+            // A rule may be of what is blocked alone: the store's own keys are then S3's default.
+            guard rules[0]["BlockedEncryptionTypes"] != nil else { throw XMLElement.malformed }
+            return BucketEncryption(method: .store, usesBucketKey: usesBucketKey)
+        }
         let key = standard["KMSMasterKeyID"].flatMap { $0.text.isEmpty ? nil : $0.text }
         switch standard["SSEAlgorithm"]?.text {
         case "AES256":
@@ -27,6 +33,17 @@ enum EncryptionForm: PlainSettingForm {
         case "aws:kms": return BucketEncryption(method: .keyService(key), usesBucketKey: usesBucketKey)
         case "aws:kms:dsse": throw S3Error.notImplemented("aws:kms:dsse")
         default: throw XMLElement.malformed
+        }
+    }
+
+    /// Refuses to block what is not blocked here; that nothing is blocked may be said.
+    private static func check(_ blocked: XMLElement) throws {
+        for type in blocked.all("EncryptionType") {
+            switch type.text {
+            case "NONE": continue
+            case "SSE-C": throw S3Error.notImplemented("BlockedEncryptionTypes")
+            default: throw XMLElement.malformed
+            }
         }
     }
 

@@ -49,8 +49,8 @@ extension S3Responder {
         whole.type = call.header("x-amz-checksum-type").flatMap(ChecksumType.init(rawValue:))
         for algorithm in ChecksumAlgorithm.allCases { whole.checksum[algorithm.header] = call.header(algorithm.header) }
         let stored = try await objects.completeUpload(
-            upload, of: name.key, in: name.bucket, parts: parts, whole: whole, conditions: ObjectConditions(of: call.request),
-            by: call.caller)
+            upload, of: name.key, in: name.bucket, parts: parts, whole: whole, customer: try call.request.customerKey(),
+            conditions: ObjectConditions(of: call.request), by: call.caller)
         let answer = document("CompleteMultipartUploadResult") { out in
             out.element("Location", location(of: name, call))
             out.element("Bucket", name.bucket)
