@@ -130,7 +130,9 @@ extension SignatureV4.Request {
     fileprivate func refused(for refusal: SignatureV4.Refusal) -> S3Error {
         guard case .incompleteSignature = refusal else { return S3Error(refusal, isPresigned: isPresigned) }
         if let authorization = value("authorization"), !authorization.isEmpty {
-            guard authorization.hasPrefix("AWS") else { return .invalidArgument("Unsupported Authorization Type") }
+            guard authorization.hasPrefix("AWS ") || authorization.hasPrefix("AWS4-") else {
+                return .invalidArgument("Unsupported Authorization Type")
+            }
             if rawQuery.contains("X-Amz-Signature=") { return S3Error(SignatureV2.Refusal.severalSignatures) }
             if value("x-amz-content-sha256") == nil {
                 return .invalidRequest("Missing required header for this request: x-amz-content-sha256")

@@ -16,7 +16,7 @@ enum S3Target: Sendable, Hashable {
         guard path.hasPrefix("/") else { throw .malformedAddress }
         if let host {
             let key = S3Query.decoded(path.utf8.dropFirst(), plusIsSpace: false)
-            guard String(validating: key, as: UTF8.self) != nil else { throw .malformedAddress }
+            guard key.isEmpty || ObjectKey.canBe(key) else { throw .malformedAddress }
             self = key.isEmpty ? .bucket(host) : .object(host, ObjectKey(bytes: key))
             return
         }
@@ -26,7 +26,7 @@ enum S3Target: Sendable, Hashable {
             self = .service
         } else if parts.count == 2, !parts[1].isEmpty {
             let key = S3Query.decoded(parts[1], plusIsSpace: false)
-            guard String(validating: key, as: UTF8.self) != nil else { throw .malformedAddress }
+            guard ObjectKey.canBe(key) else { throw .malformedAddress }
             self = .object(String(decoding: bucket, as: UTF8.self), ObjectKey(bytes: key))
         } else {
             self = .bucket(String(decoding: bucket, as: UTF8.self))
@@ -35,6 +35,11 @@ enum S3Target: Sendable, Hashable {
 }
 
 extension ObjectKey {
+    /// Whether an address can name such a key: text, and none that no answer could carry.
+    fileprivate static func canBe(_ key: [UInt8]) -> Bool {
+        String(validating: key, as: UTF8.self) != nil && !key.contains(0)
+    }
+
     /// As addresses have it: percent-encoded, but for its slashes.
     var path: String { PercentEncoding.encoded(bytes, keepsSlashes: true) }
 }

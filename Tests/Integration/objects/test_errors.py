@@ -201,6 +201,7 @@ def without(*names):
 SIGNATURES = [
     ({"changed": {"Authorization": "AWS4-HMAC-SHA256 nothing"}}, (400, "AuthorizationHeaderMalformed")),
     ({"changed": {"Authorization": "Bearer token"}}, (400, "InvalidArgument")),
+    ({"changed": {"Authorization": "AWS4 nothing"}}, (400, "InvalidArgument")),
     ({"changed": {"Authorization": ""}}, (403, "AccessDenied")),
     ({"changed": without("x-amz-date")}, (403, "AccessDenied")), ({"changed": {"x-amz-date": ""}}, (403, "AccessDenied")),
     ({"changed": {"x-amz-date": "yesterday"}}, (403, "AccessDenied")),

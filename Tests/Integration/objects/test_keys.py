@@ -84,8 +84,9 @@ def test_how_long_a_key_may_be(wire, bucket, key, fits):
     assert wire.get(path).refusal == (400, "KeyTooLongError")
 
 
-@pytest.mark.parametrize("path", ["%ff", "a%c3", "%ed%a0%80", "a%80b"])
-def test_keys_that_are_no_utf8(wire, bucket, path):
+@pytest.mark.parametrize("path", ["%ff", "a%c3", "%ed%a0%80", "a%80b", "%00", "a%00b"])
+def test_keys_that_are_no_text(wire, bucket, path):
+    assert wire.get(f"/{bucket}/{path}").refusal == (400, "InvalidURI")
     assert wire.put(f"/{bucket}/{path}", b"x").refusal == (400, "InvalidURI")
 
 

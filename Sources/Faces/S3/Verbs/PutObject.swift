@@ -55,6 +55,8 @@ extension S3Call {
             throw S3Error(Fault.uploadTooLarge)
         }
         guard bodyLength != nil || form != nil || !needsLength else {
+            // S3 takes a body whose length nobody says only in chunks of its own.
+            if header("transfer-encoding") != nil { throw .notImplemented("Transfer-Encoding") }
             throw S3Error(.missingContentLength, "You must provide the Content-Length HTTP header.")
         }
     }
