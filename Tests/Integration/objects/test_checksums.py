@@ -193,6 +193,10 @@ def test_chunks_need_their_length(wire, bucket):
         f"/{bucket}/k", b"4\r\nbody\r\n0\r\n\r\n", payload_hash="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
         headers={"x-amz-trailer": "x-amz-checksum-crc32"})
     assert answer.refusal == (411, "MissingContentLength")
+    answer = wire.send(
+        "PUT", f"/{bucket}/k", chunks=[b"4\r\nbody\r\n0\r\n\r\n"], payload_hash="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        headers={"x-amz-trailer": "x-amz-checksum-crc32"})
+    assert answer.refusal == (411, "MissingContentLength")
 
 
 def test_the_payloads_hash(wire, bucket):

@@ -168,9 +168,26 @@ def test_a_refused_body_leaves_what_was_there(wire, bucket):
 
 
 def test_a_body_of_no_stated_length(wire, bucket):
+    """HTTP's chunks say where it ends, and without them nothing does."""
     answer = wire.send("PUT", f"/{bucket}/k", chunks=[b"some", b"body"], payload_hash="UNSIGNED-PAYLOAD")
-    assert answer.refusal == (501, "NotImplemented")
+    assert answer.status == 200 and wire.get(f"/{bucket}/k").body == b"somebody"
+    answer = wire.send(
+        "PUT", f"/{bucket}/k", chunks=[b"other"], payload_hash="UNSIGNED-PAYLOAD",
+        headers={"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    assert answer.refusal == (400, "BadDigest")
     assert wire.send("PUT", f"/{bucket}/k", length=False).refusal == (411, "MissingContentLength")
+    assert wire.get(f"/{bucket}/k").body == b"somebody"
+
+
+def test_chunks_that_do_not_end(wire, bucket):
+    headers = dict(wire.signed("PUT", f"/{bucket}/k", [], b"", payload_hash="UNSIGNED-PAYLOAD"))
+    with socket.create_connection(("127.0.0.1", wire.port)) as connection:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        connection.sendall(
+            f"PUT /{bucket}/k HTTP/1.1\r\nHost: 127.0.0.1:{wire.port}\r\nTransfer-Encoding: chunked\r\n{lines}\r\n"
+            "4\r\nsome\r\n".encode())
+    time.sleep(0.3)
+    assert wire.head(f"/{bucket}/k").status == 404
 
 
 def test_a_client_that_goes_in_the_middle(wire, bucket):

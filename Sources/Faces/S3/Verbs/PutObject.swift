@@ -54,9 +54,10 @@ extension S3Call {
         if let bodyLength, bodyLength > ObjectsService.uploadBytesMax {
             throw S3Error(Fault.uploadTooLarge)
         }
-        guard bodyLength != nil || form != nil || !needsLength else {
-            // S3 takes a body whose length nobody says only in chunks of its own.
-            if header("transfer-encoding") != nil { throw .notImplemented("Transfer-Encoding") }
+        // HTTP's own chunks tell where a body ends. S3 refuses them, but stores like it do not, and clients send them.
+        let isInChunks =
+            header("transfer-encoding") != nil && header("x-amz-content-sha256")?.hasPrefix("STREAMING-") != true
+        guard bodyLength != nil || isInChunks || form != nil || !needsLength else {
             throw S3Error(.missingContentLength, "You must provide the Content-Length HTTP header.")
         }
     }
