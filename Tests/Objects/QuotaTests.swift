@@ -33,8 +33,13 @@ struct QuotaTests {
             try await store.objects.setQuota(50, ofAccount: FewAccounts.owner.number)
             let full = await #expect(throws: Fault.self) { try await QuotaTests.put(store, "second", "k", 1) }
             #expect(full?.code == .quotaExceeded && full?.kind == .account)
+            // Nobody says beforehand how long these are.
+            try await store.objects.setQuota(150, ofAccount: FewAccounts.owner.number)
+            let long = await #expect(throws: Fault.self) { try await QuotaTests.put(store, "second", "k", 50) }
+            #expect(long?.code == .quotaExceeded && long?.kind == .account)
+            try await QuotaTests.put(store, "second", "k", 49)
             try await store.objects.setQuota(nil, ofAccount: FewAccounts.owner.number)
-            try await QuotaTests.put(store, "second", "k", 1)
+            try await QuotaTests.put(store, "second", "more", 1)
         }
     }
 

@@ -4,11 +4,11 @@
 import Checksums
 import Model
 import NIOCore
-import Synchronization
+import Platform
 
 /// Hashes one body in order.
 struct BodyHash {
-    /// A longer body is hashed beside, so much of it at once.
+    /// A longer body is hashed beside, so much of it at once: while one batch is hashed, the next is gathered.
     private static let shortBytesMax: Int64 = 128 << 10
     private static let batchBytes = 512 << 10
 
@@ -24,48 +24,38 @@ struct BodyHash {
         long = size.map { $0 <= BodyHash.shortBytesMax } ?? false ? nil : LongHash(lanes)
     }
 
-    /// Takes the next bytes.
-    ///
-    /// - Returns: What is to be hashed before the next are taken.
-    mutating func take(_ piece: ByteBuffer) -> HashBatch? {
-        guard let long else {
-            piece.withUnsafeReadableBytes { short.take($0) }
-            return nil
-        }
+    /// Takes the next bytes; where much waits to be hashed, once that is done.
+    mutating func take(_ piece: ByteBuffer) async {
+        guard let long else { return piece.withUnsafeReadableBytes { short.take($0) } }
         gathered.append(piece)
         gatheredBytes += piece.readableBytes
-        guard gatheredBytes >= BodyHash.batchBytes else { return nil }
-        defer { (gathered, gatheredBytes) = ([], 0) }
-        return HashBatch(hash: long, pieces: gathered)
+        guard gatheredBytes >= BodyHash.batchBytes else { return }
+        let batch = gathered
+        (gathered, gatheredBytes) = ([], 0)
+        await long.take(batch)
     }
 
     /// In hex.
     func finish() async -> String {
         guard let long else { return hexDigits(short.finish()) }
         await long.take(gathered)
-        return hexDigits(long.digest.finish())
+        return hexDigits(await long.digest().finish())
     }
 }
 
-/// Some of a long body, in order.
-struct HashBatch: Sendable {
-    fileprivate let hash: LongHash
-    fileprivate let pieces: [ByteBuffer]
-
-    func run() async { await hash.take(pieces) }
-}
-
-/// The digest of a long body, some of which is taken at a time.
-private final class LongHash: Sendable {
+/// The digest of a long body, which the lanes take the next bytes into while more of them come.
+private struct LongHash: Sendable {
     private let lanes: HashLanes
-    private let made = Mutex(MD5())
+    private let stage = PipelineStage(MD5())
 
     init(_ lanes: HashLanes) { self.lanes = lanes }
 
-    var digest: MD5 { made.withLock(\.self) }
-
+    /// Has the lanes take the next bytes, once they have taken those before.
     func take(_ pieces: [ByteBuffer]) async {
-        let digest = await lanes.take(pieces, into: digest)
-        made.withLock { $0 = digest }
+        let digest = await digest()
+        stage.begin { done in lanes.take(pieces, into: digest, answer: done) }
     }
+
+    /// Of all that was taken.
+    func digest() async -> MD5 { await stage.value() }
 }

@@ -11,7 +11,7 @@ final class HashLanes: Sendable {
     private struct Request: Sendable {
         var digest: MD5
         var pieces: [ByteBuffer]
-        var answer: CheckedContinuation<MD5, Never>
+        var answer: @Sendable (MD5) -> Void
     }
 
     private struct State {
@@ -22,16 +22,16 @@ final class HashLanes: Sendable {
     private let thread = DispatchQueue(label: "karri.objects.hash")
     private let state = Mutex(State())
 
-    /// Takes some of a body into its digest.
-    func take(_ pieces: [ByteBuffer], into digest: MD5) async -> MD5 {
-        await withCheckedContinuation { continuation in
-            let starts = state.withLock { state in
-                state.waiting.append(Request(digest: digest, pieces: pieces, answer: continuation))
-                defer { state.isRunning = true }
-                return !state.isRunning
-            }
-            if starts { thread.async { self.run() } }
+    /// Takes some of a body into its digest, beside whatever the caller does next.
+    ///
+    /// - Parameter answer: Is told the digest then, on the lanes' own thread: it must not wait for anything.
+    func take(_ pieces: [ByteBuffer], into digest: MD5, answer: @escaping @Sendable (MD5) -> Void) {
+        let starts = state.withLock { state in
+            state.waiting.append(Request(digest: digest, pieces: pieces, answer: answer))
+            defer { state.isRunning = true }
+            return !state.isRunning
         }
+        if starts { thread.async { self.run() } }
     }
 
     /// Goes on until nothing waits. What comes meanwhile joins what is under way.
@@ -61,9 +61,9 @@ private final class HashedPieces {
     private var left: ArraySlice<ByteBuffer>
     /// Has the bytes stay where the lane reads them.
     private var read: Unmanaged<AnyObject>?
-    private let answer: CheckedContinuation<MD5, Never>
+    private let answer: @Sendable (MD5) -> Void
 
-    init(_ pieces: [ByteBuffer], into digest: MD5, answer: CheckedContinuation<MD5, Never>) {
+    init(_ pieces: [ByteBuffer], into digest: MD5, answer: @escaping @Sendable (MD5) -> Void) {
         lane = MD5Lane(digest)
         left = pieces[...]
         self.answer = answer
@@ -77,7 +77,7 @@ private final class HashedPieces {
             read?.release()
             read = nil
             guard let piece = left.popFirst() else {
-                answer.resume(returning: lane.digest)
+                answer(lane.digest)
                 return true
             }
             piece.withUnsafeReadableBytesWithStorageManagement { bytes, storage in

@@ -114,15 +114,12 @@ extension ObjectsService {
                     throw Fault.uploadTooLarge
                 }
                 let stored = try sealer?.take(piece) ?? piece
-                if let batch = hash.take(piece) {
-                    async let hashed: Void = batch.run()
-                    try await sink.append(stored)
-                    await hashed
-                } else {
-                    try await sink.append(stored)
-                }
+                await hash.take(piece)
+                try await sink.append(stored)
             }
             if let last = try sealer?.finish() { try await sink.append(last) }
+            // Of a body whose length nobody has said, it is known only now.
+            if size == nil { try await checkQuota(of: bucket.account, adding: taken) }
             return try await keep((taken, await hash.finish(), try await sink.finish()))
         } catch {
             await sink.abandon()

@@ -17,9 +17,10 @@ actor LocalSink: BodySink {
     /// The number of a file that was begun, whether it could be made or not.
     private var loose: UInt64?
     private var file: OpenFile?
-    /// How much of a file is written.
+    /// How much of a file is written, or is being written.
     private var written: Int64 = 0
-    private var checksums = StretchChecksums()
+    /// Writes to the file while the next is gathered.
+    private let writes = PipelineStage<Result<StretchChecksums, Fault>>(.success(StretchChecksums()))
     /// Where the body was appended.
     private var appended: SegmentPlace?
 
@@ -55,16 +56,17 @@ actor LocalSink: BodySink {
     /// How long its file is made at first.
     private var reserved: Int64 { min(expected ?? 0, LocalSink.reservedBytesMax) }
 
-    /// Writes what is gathered.
+    /// Begins to write what is gathered, once what was before it is written.
     ///
     /// - Parameter isLast: Whether that is all of it; else it is as much as a file can take past the page cache.
     private func write(isLast: Bool = false) async throws(Fault) {
         guard let file, gatheredBytes > 0 else { return }
         if written + Int64(gatheredBytes) > reserved { try shard.room.admit(0) }
-        let (blocks, from, checksums, pieces) = (shard.files.blocks, written, checksums, taken(isLast: isLast))
+        let checksums = try await writes.value().get()
+        let (blocks, from, pieces) = (shard.files.blocks, written, taken(isLast: isLast))
         written += pieces.reduce(0) { $0 + Int64($1.readableBytes) }
-        self.checksums = try await BlockingPool.run { () throws(Fault) in
-            try blocks.write(pieces, to: file, at: from, checksums)
+        writes.begin { done in
+            BlockingPool.start({ () throws(Fault) in try blocks.write(pieces, to: file, at: from, checksums) }, done: done)
         }
     }
 
@@ -95,6 +97,7 @@ actor LocalSink: BodySink {
         }
         guard let file, let loose else { return try await finishSegment() }
         try await write(isLast: true)
+        var checksums = try await writes.value().get()
         let isCut = reserved > written || !written.isMultiple(of: Int64(WriteBlocks.alignment))
         let (path, length) = (shard.files.path(loose), written)
         try await BlockingPool.run { () throws(Fault) in
@@ -106,6 +109,7 @@ actor LocalSink: BodySink {
     }
 
     private func finishSegment() async throws(Fault) -> BodyReference {
+        var checksums = StretchChecksums()
         for piece in gathered { checksums.take(piece) }
         let size = Int64(gatheredBytes)
         let (segment, start) = try await shard.segments.append(gathered, size: size)
