@@ -49,7 +49,10 @@ actor LocalSink: BodySink {
         loose = id
         let path = shard.files.path(id)
         let reserved = reserved
-        file = try await BlockingPool.run { () throws(Fault) in try OpenFile(making: path, room: reserved, pastCache: true)
+        file = try await BlockingPool.run { () throws(Fault) in
+            let file = try OpenFile(making: path, room: reserved)
+            file.goPastCache(true)
+            return file
         }
     }
 
@@ -66,7 +69,12 @@ actor LocalSink: BodySink {
         let (blocks, from, pieces) = (shard.files.blocks, written, taken(isLast: isLast))
         written += pieces.reduce(0) { $0 + Int64($1.readableBytes) }
         writes.begin { done in
-            BlockingPool.start({ () throws(Fault) in try blocks.write(pieces, to: file, at: from, checksums) }, done: done)
+            BlockingPool.start(
+                { () throws(Fault) in
+                    var checksums = checksums
+                    try blocks.write(pieces, to: file, at: from) { checksums.take($0) }
+                    return checksums
+                }, done: done)
         }
     }
 
@@ -98,7 +106,7 @@ actor LocalSink: BodySink {
         guard let file, let loose else { return try await finishSegment() }
         try await write(isLast: true)
         var checksums = try await writes.value().get()
-        let isCut = reserved > written || !written.isMultiple(of: Int64(WriteBlocks.alignment))
+        let isCut = max(reserved, WriteBlocks.aligned(written)) > written
         let (path, length) = (shard.files.path(loose), written)
         try await BlockingPool.run { () throws(Fault) in
             if isCut { try file.cut(to: length) }

@@ -27,14 +27,9 @@ final class OpenFile: Sendable {
     }
 
     /// Makes a file, with room for so many bytes where the file system can reserve it.
-    ///
-    /// - Parameter pastCache: Whether what is written goes past the page cache, where the file system can do so; what
-    ///   and where then are multiples of `WriteBlocks.alignment`, in memory too.
-    convenience init(making path: String, room: Int64, pastCache: Bool = false) throws(Fault) {
+    convenience init(making path: String, room: Int64) throws(Fault) {
         let made = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard made >= 0 else { throw OpenFile.fault("could not make \(path)", errno) }
-        // A file system that cannot refuses, and the file stays as it is.
-        if pastCache { _ = karri_set_past_cache(made, 1) }
         self.init(made)
         if room > 0, karri_reserve(made, off_t(room)) != 0, errno == ENOSPC || errno == EDQUOT {
             throw OpenFile.fault("a body could not be written", errno)
@@ -57,6 +52,10 @@ final class OpenFile: Sendable {
     func cut(to length: Int64) throws(Fault) {
         guard ftruncate(descriptor, off_t(length)) == 0 else { throw OpenFile.fault("a body could not be cut", errno) }
     }
+
+    /// Has what is written go past the page cache, where the file system can do so, or through it. What goes past it
+    /// lies at multiples of `WriteBlocks.alignment`, in memory too, and is as long as one.
+    func goPastCache(_ goes: Bool) { _ = karri_set_past_cache(descriptor, goes ? 1 : 0) }
 
     /// Writes all of some bytes at a place.
     func write(_ bytes: ByteBuffer, at place: Int64) throws(Fault) {

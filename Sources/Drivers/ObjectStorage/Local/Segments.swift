@@ -16,6 +16,9 @@ final class Segments: Sendable {
     static let segmentBytes: Int64 = 64 << 20
     /// The most that is written between two syncs.
     static let batchBytes = 8 << 20
+    /// So much at once is written past the page cache, for as little as that costs; less is kept there for who reads
+    /// what has just been written.
+    static let pastCacheBytesMin: Int64 = 256 << 10
     /// How much of bodies that are coming in may be in memory; more go into files of their own as they come.
     static let roomBytes = 32 << 20
     /// How many segments are kept open for readers.
@@ -46,6 +49,7 @@ final class Segments: Sendable {
     let folder: String
     private let room: DiskRoom
     private let number: @Sendable () -> UInt64
+    private let blocks = WriteBlocks()
     private let thread = DispatchQueue(label: "karri.objects.segments")
     private let state = Mutex(State())
     /// The segment that is appended to, on `thread` alone.
@@ -153,20 +157,30 @@ final class Segments: Sendable {
     /// Writes bodies one after the other and syncs them.
     private func write(_ batch: [Append]) throws(Fault) -> (segment: UInt64, start: Int64) {
         let size = batch.reduce(0) { $0 + $1.size }
-        var active = try active(with: size)
-        let start = active.length
+        let goesPastCache = size >= Segments.pastCacheBytesMin
+        var active = try active(with: size + Int64(WriteBlocks.alignment))
+        let start = goesPastCache ? WriteBlocks.aligned(active.length) : active.length
+        try write(batch.flatMap(\.pieces), to: active.file, at: start, pastCache: goesPastCache)
+        try active.file.sync()
         var starts: [Int64] = []
+        active.length = start
         for append in batch {
             starts.append(active.length)
-            for piece in append.pieces {
-                try active.file.write(piece, at: active.length)
-                active.length += Int64(piece.readableBytes)
-            }
+            active.length += append.size
         }
-        try active.file.sync()
         self.active.withLock { [active] in $0 = active }
         state.withLock { $0.pending[active.id, default: []].formUnion(starts) }
         return (active.id, start)
+    }
+
+    private func write(_ pieces: [ByteBuffer], to file: OpenFile, at start: Int64, pastCache: Bool) throws(Fault) {
+        file.goPastCache(pastCache)
+        if pastCache { return try blocks.write(pieces, to: file, at: start) }
+        var place = start
+        for piece in pieces {
+            try file.write(piece, at: place)
+            place += Int64(piece.readableBytes)
+        }
     }
 
     /// The segment that takes so many bytes: a new one where the last is full.

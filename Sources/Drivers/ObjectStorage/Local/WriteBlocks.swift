@@ -15,32 +15,34 @@ final class WriteBlocks: Sendable {
 
     private let spare = Mutex<[WriteBlock]>([])
 
-    /// Writes the next bytes of a body, of which only the last may end where no multiple of `alignment` does: the file
-    /// is then longer than the body, by zeros.
+    /// Writes bytes at a place that is a multiple of `alignment`. Where they end at none, zeros follow up to it.
     ///
-    /// - Parameter checksums: Of what comes before.
-    /// - Returns: With these bytes.
+    /// - Parameter passing: Is shown all of them, in order.
     func write(
-        _ pieces: [ByteBuffer], to file: OpenFile, at place: Int64, _ checksums: StretchChecksums
-    ) throws(Fault) -> StretchChecksums {
+        _ pieces: [ByteBuffer], to file: OpenFile, at place: Int64, passing: (UnsafeRawBufferPointer) -> Void = { _ in }
+    ) throws(Fault) {
         let block = spare.withLock { $0.popLast() } ?? WriteBlock()
         defer { spare.withLock { if $0.count < WriteBlocks.spareMax { $0.append(block) } } }
         block.clear()
-        var (place, checksums) = (place, checksums)
+        var place = place
         for piece in pieces {
             var left = piece
             while left.readableBytes > 0 {
                 left.moveReaderIndex(forwardBy: left.withUnsafeReadableBytes(block.fill))
                 guard block.isFull else { continue }
-                checksums.take(block.filled)
+                passing(block.filled)
                 try file.write(block.filled, at: place)
                 place += Int64(WriteBlocks.blockBytes)
                 block.clear()
             }
         }
-        checksums.take(block.filled)
+        passing(block.filled)
         try file.write(block.padded(), at: place)
-        return checksums
+    }
+
+    /// The next multiple of `alignment`.
+    static func aligned(_ place: Int64) -> Int64 {
+        (place + Int64(alignment) - 1) / Int64(alignment) * Int64(alignment)
     }
 }
 
