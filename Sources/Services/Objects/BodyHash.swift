@@ -10,7 +10,7 @@ import Platform
 struct BodyHash {
     /// A longer body is hashed beside, so much of it at once: while one batch is hashed, the next is gathered.
     private static let shortBytesMax: Int64 = 128 << 10
-    private static let batchBytes = 512 << 10
+    private static let batchBytes = 256 << 10
 
     private var short = MD5()
     private let long: LongHash?

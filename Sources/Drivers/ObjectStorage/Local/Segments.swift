@@ -44,6 +44,9 @@ final class Segments: Sendable {
         let id: UInt64
         let file: OpenFile
         var length: Int64 = 0
+
+        /// Where the next bytes go.
+        func end(pastCache: Bool) -> Int64 { pastCache ? WriteBlocks.aligned(length) : length }
     }
 
     let folder: String
@@ -158,8 +161,8 @@ final class Segments: Sendable {
     private func write(_ batch: [Append]) throws(Fault) -> (segment: UInt64, start: Int64) {
         let size = batch.reduce(0) { $0 + $1.size }
         let goesPastCache = size >= Segments.pastCacheBytesMin
-        var active = try active(with: size + Int64(WriteBlocks.alignment))
-        let start = goesPastCache ? WriteBlocks.aligned(active.length) : active.length
+        var active = try active(with: size, pastCache: goesPastCache)
+        let start = active.end(pastCache: goesPastCache)
         try write(batch.flatMap(\.pieces), to: active.file, at: start, pastCache: goesPastCache)
         try active.file.sync()
         var starts: [Int64] = []
@@ -184,8 +187,10 @@ final class Segments: Sendable {
     }
 
     /// The segment that takes so many bytes: a new one where the last is full.
-    private func active(with size: Int64) throws(Fault) -> Active {
-        if let active = active.withLock(\.self), active.length + size <= Segments.segmentBytes { return active }
+    private func active(with size: Int64, pastCache: Bool) throws(Fault) -> Active {
+        if let active = active.withLock(\.self), active.end(pastCache: pastCache) + size <= Segments.segmentBytes {
+            return active
+        }
         retire()
         let made = number()
         // Before the file is there, so that nobody takes it for one that was left.
