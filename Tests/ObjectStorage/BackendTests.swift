@@ -31,6 +31,14 @@ enum Samples {
     static let bucket = Bucket(id: ID(bits: 7), name: "first", account: ID(bits: 1), region: "r", created: Instant(seconds: 1))
 
     static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 8) } }
+
+    /// A folder for files of a test's own, which goes with it.
+    static func withFolder(_ body: (String) async throws -> Void) async throws {
+        let folder = NSTemporaryDirectory() + "karri-objects-\(Chance.system.bits())"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try await body(folder)
+    }
 }
 
 extension ObjectBackend {

@@ -23,25 +23,24 @@ import Testing
             mebibyte + 1, mebibyte + 4095, mebibyte + 4096, 3 * mebibyte / 2, 3 * mebibyte / 2 + 4097, 2 * mebibyte - 1,
         ], [true, false])
     func largeBodiesComeBack(count: Int, known: Bool) async throws {
-        let folder = NSTemporaryDirectory() + "karri-large-\(Chance.system.bits())"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let store = try await LocalBackend.open(folder, chance: .system)
-        let bucket = try #require(try await store.add(Samples.bucket))
-        let bytes = Samples.bytes(count)
-        let sink = try await store.stage(size: known ? Int64(count) : nil, in: bucket)
-        for place in stride(from: 0, to: count, by: 10_007) {
-            try await sink.append(ByteBuffer(bytes: bytes[place..<min(place + 10_007, count)]))
+        try await Samples.withFolder { folder in
+            let store = try await LocalBackend.open(folder, chance: .system)
+            let bucket = try #require(try await store.add(Samples.bucket))
+            let bytes = Samples.bytes(count)
+            let sink = try await store.stage(size: known ? Int64(count) : nil, in: bucket)
+            for place in stride(from: 0, to: count, by: 10_007) {
+                try await sink.append(ByteBuffer(bytes: bytes[place..<min(place + 10_007, count)]))
+            }
+            let version = ObjectVersion(
+                id: .null, size: Int64(count), entityTag: "tag", modified: Instant(seconds: 5), detail: ObjectDetail(),
+                body: try await sink.finish())
+            try await store.change(ObjectKey("k"), in: bucket) { change throws(Fault) in try change.put(version) }
+            #expect(try await store.get("k", in: bucket) == bytes)
+            let last = Int64(count - 5000)..<Int64(count)
+            #expect(try await store.get("k", last, in: bucket) == Array(bytes[(count - 5000)...]))
+            await store.close()
+            let files = FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? []
+            #expect(files.filter { $0.contains("/bodies/") }.compactMap { length("\(folder)/\($0)") } == [count])
         }
-        let version = ObjectVersion(
-            id: .null, size: Int64(count), entityTag: "tag", modified: Instant(seconds: 5), detail: ObjectDetail(),
-            body: try await sink.finish())
-        try await store.change(ObjectKey("k"), in: bucket) { change throws(Fault) in try change.put(version) }
-        #expect(try await store.get("k", in: bucket) == bytes)
-        let last = Int64(count - 5000)..<Int64(count)
-        #expect(try await store.get("k", last, in: bucket) == Array(bytes[(count - 5000)...]))
-        await store.close()
-        let files = FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? []
-        #expect(files.filter { $0.contains("/bodies/") }.compactMap { length("\(folder)/\($0)") } == [count])
     }
 }

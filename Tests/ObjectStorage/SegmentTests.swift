@@ -43,13 +43,6 @@ extension ObjectBackend {
         return bytes
     }
 
-    private func withFolder(_ body: (String) async throws -> Void) async throws {
-        let folder = NSTemporaryDirectory() + "karri-segments-\(Chance.system.bits())"
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try await body(folder)
-    }
-
     private func segments(in folder: String) -> [String] {
         (FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? [])
             .filter { $0.split(separator: "/").dropLast().last == "segments" }.map { "\(folder)/\($0)" }.sorted()
@@ -57,7 +50,7 @@ extension ObjectBackend {
 
     @Test(arguments: [8193, 131_072, 131_073, 300_000, 1 << 20])
     func middlingBodiesComeBack(count: Int) async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder + "/s", chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             let bytes = Self.body(1, count)
@@ -85,7 +78,7 @@ extension ObjectBackend {
     }
 
     @Test func partsMayLieInSegments() async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder, chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             let (key, id) = (ObjectKey("k"), UploadID("one"))
@@ -120,7 +113,7 @@ extension ObjectBackend {
 
     /// What was appended and never named goes with its segment, at the next start at the latest.
     @Test func whatNoVersionNamesIsRemoved() async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder + "/s", chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             _ = try await store.stage(Self.body(1), in: bucket)
@@ -142,7 +135,7 @@ extension ObjectBackend {
 
     /// More bodies than there is room for in memory come into files as they come.
     @Test func roomIsBounded() async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder, chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             var sinks: [any BodySink] = []
@@ -165,7 +158,7 @@ extension ObjectBackend {
     }
 
     @Test func aDamagedByteIsNeverReturned() async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder + "/s", chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             try await store.put("a", known: Self.body(1), in: bucket)
@@ -220,7 +213,7 @@ extension ObjectBackend {
     }
 
     @Test func compactionGivesRoomBackUnderReadersAndWriters() async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder, chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             for number in 0..<72 { try await store.put("k\(number)", known: Self.body(number), in: bucket) }
@@ -254,7 +247,7 @@ extension ObjectBackend {
     /// At each step the process dies: what is on the disk then has every body, and is compacted at the next start.
     @Test(arguments: CompactionStep.allCases)
     func compactionThatIsCutOffLosesNothing(step: CompactionStep) async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder + "/s", chance: .system) { passed throws(Fault) in
                 if passed == step { throw Fault(.cancelled, "cut off") }
             }
@@ -278,7 +271,7 @@ extension ObjectBackend {
 
     /// A body that is damaged keeps its segment, and the others in it come out.
     @Test func aDamagedBodyIsNotMoved() async throws {
-        try await withFolder { folder in
+        try await Samples.withFolder { folder in
             let store = try await LocalBackend.open(folder, chance: .system)
             let bucket = try #require(try await store.add(Samples.bucket))
             for number in 0..<72 { try await store.put("k\(number)", known: Self.body(number), in: bucket) }

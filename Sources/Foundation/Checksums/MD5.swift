@@ -16,10 +16,10 @@ public struct MD5: Sendable {
     public init() {}
 
     public mutating func take(_ bytes: UnsafeRawBufferPointer) {
-        var lanes = [MD5Lane(self)]
-        lanes[0].take(bytes)
-        while !lanes[0].isDone { MD5Lane.advance(&lanes) }
-        self = lanes[0].digest
+        var lane = MD5Lane(self)
+        lane.take(bytes)
+        if !lane.isDone { lane.advance() }
+        self = lane.digest
     }
 
     /// The digest's 16 bytes.
@@ -65,17 +65,25 @@ public struct MD5Lane {
 
     /// - Parameter instructions: As `karri_md5_lanes` numbers them.
     static func advance(_ lanes: inout [MD5Lane], by instructions: Int32) {
-        let shortest = lanes.map { $0.left.count / MD5.blockBytes }.min() ?? 0
-        let blocks = min(shortest, blocksMax)
-        if lanes.count == 1 {
-            lanes[0].digest.take(blocks, at: lanes[0].left.baseAddress)
-        } else {
-            take(blocks, into: &lanes, by: instructions)
-        }
-        for index in lanes.indices {
-            lanes[index].left = UnsafeRawBufferPointer(rebasing: lanes[index].left.dropFirst(blocks * MD5.blockBytes))
-            lanes[index].takeEdges()
-        }
+        if lanes.count == 1 { return lanes[0].advance(blocksMax) }
+        let blocks = lanes.reduce(blocksMax) { min($0, $1.blocksLeft) }
+        take(blocks, into: &lanes, by: instructions)
+        for index in lanes.indices { lanes[index].pass(blocks) }
+    }
+
+    private var blocksLeft: Int { left.count / MD5.blockBytes }
+
+    /// Takes the next blocks alone: all that are left, or so many. It is not done before.
+    fileprivate mutating func advance(_ most: Int = .max) {
+        let blocks = min(blocksLeft, most)
+        digest.take(blocks, at: left.baseAddress)
+        pass(blocks)
+    }
+
+    /// Goes on behind blocks that the digest has taken.
+    private mutating func pass(_ blocks: Int) {
+        left = UnsafeRawBufferPointer(rebasing: left.dropFirst(blocks * MD5.blockBytes))
+        takeEdges()
     }
 
     /// Takes whole blocks into all digests side by side; those that are too few for it are followed by the first again.
